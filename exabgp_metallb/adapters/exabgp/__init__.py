@@ -1,0 +1,1 @@
+"""ExaBGP: its API lines, its configuration, its pipe."""

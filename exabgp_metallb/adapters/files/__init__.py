@@ -1,0 +1,1 @@
+"""Files: manifests as a source of objects, and the snapshot kept on disk."""

@@ -1,0 +1,1 @@
+"""Kubernetes: the only importer of the kubernetes package."""

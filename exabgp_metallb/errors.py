@@ -1,0 +1,40 @@
+"""The exceptions of this package.
+
+    Error                       something a caller may want to answer for
+    ├── ParseError              one object of the user is at fault; carries the Fault
+    ├── SourceError             objects cannot be read: a folder, a file, the Kubernetes API
+    ├── ExabgpError             ExaBGP refused a configuration or went away
+    └── UsageError              the call itself is wrong: a node that does not exist, a bad option
+
+What a user wrote never raises out of a decision: there "no" is a value (`values.reasons.Refused`).
+"""
+
+from exabgp_metallb.values.faults import Fault
+
+
+class Error(Exception):
+    """Root of the tree."""
+
+
+class ParseError(Error):
+    """One object is at fault, and only that object is refused.
+
+    Attributes:
+        fault: the object, the field and what would be right.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class SourceError(Error):
+    """Objects cannot be read; what was read before still stands."""
+
+
+class ExabgpError(Error):
+    """ExaBGP refused a configuration, answered with an error, or went away."""
+
+
+class UsageError(Error):
+    """The call is wrong; nothing was done."""

@@ -1,0 +1,27 @@
+"""What is wrong with an object: where, and what would be right."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    """An object of the user, as messages name it: `BGPPeer/metallb-system/router-1`."""
+
+    kind: str
+    namespace: str  # "" for a kind without namespaces, such as Node
+    name: str
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One mistake in one object. `message` says what was found and what would be right."""
+
+    object: ObjectRef
+    field: str  # path below the object: `spec.addresses[1]`; "" for the object as a whole
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (str(self.object), self.field, self.message) if part)
