@@ -1,0 +1,347 @@
+"""Which routes a node announces to which peer, and which rule stopped the others.
+
+The data. A Service with addresses contributes routes: one for each address, matching advertisement
+and peer that takes it. Contributions of several Services and advertisements to one prefix make one
+route (aggregation, shared addresses), their communities united. A node's Adj-RIBs-Out are nothing
+but all contributions together.
+
+The life of a change. `contributions` decides one Service; `RibTable` holds what each Service
+contributes and derives from it what each peer should hold. When a Service changes only its own
+contributions are decided again; when the intent or the node changes, a new table is made. What a
+table holds never depends on the order in which it learned it.
+
+The rules, in their order, are MetalLB's (bgp_controller.go ShouldAnnounce); the first that fails
+is the reason.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from exabgp_metallb.decisions.pools import PoolIndex
+from exabgp_metallb.decisions.sessions import node_address, sessions_of
+from exabgp_metallb.values.addresses import (
+    Family,
+    Prefix,
+    address_order,
+    covering_prefix,
+    family_of,
+)
+from exabgp_metallb.values.intent import BgpAdvertisement, Intent, Pool
+from exabgp_metallb.values.labels import any_matches
+from exabgp_metallb.values.objects import (
+    Endpoint,
+    Node,
+    ObjectName,
+    Service,
+    TrafficPolicy,
+)
+from exabgp_metallb.values.reasons import Reason, Refused
+from exabgp_metallb.values.rib import AdjRibOut, Attributes
+from exabgp_metallb.values.sessions import Session
+from exabgp_metallb.values.snapshot import Snapshot
+
+EXCLUDE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
+"""KEP-1143; its value does not matter."""
+
+PeerName = str
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one Service and one advertisement ask of one peer."""
+
+    peer: PeerName
+    prefix: Prefix
+    attributes: Attributes
+
+
+class NodeView:
+    """What the decisions of one node need beyond a single Service; made once for an intent.
+
+    Attributes:
+        node: as the cluster knows it.
+        sessions: that the node holds, by name of peer.
+        pools: to find a Service's pool by its addresses.
+    """
+
+    def __init__(self, intent: Intent, node: Node, *, ignore_exclude_label: bool = False) -> None:
+        self.node = node
+        self.pools = PoolIndex(intent.pools)
+        self.sessions = sessions_of(intent.peers, node)
+        self._excluded = not ignore_exclude_label and any(
+            k == EXCLUDE_LABEL for k, _ in node.labels
+        )
+        self._attributes: dict[tuple[str, PeerName, Family], Attributes | None] = {}
+        self._advertisements: dict[str, list[BgpAdvertisement]] = {}
+        for advertisement in sorted(intent.bgp_advertisements, key=lambda ad: ad.name):
+            selectors = advertisement.node_selectors
+            if selectors and not any_matches(selectors, node.labels):
+                continue
+            for pool in advertisement.pools:
+                self._advertisements.setdefault(pool, []).append(advertisement)
+
+    def advertisements_of(self, pool: Pool) -> list[BgpAdvertisement]:
+        """Return the advertisements that announce a pool from this node, in order of name."""
+        return self._advertisements.get(pool.name, [])
+
+    def node_refused(self) -> Refused | None:
+        """Tell whether the node as a whole must not attract traffic."""
+        name = self.node.name
+        if not self.node.network_available:
+            message = f"node {name} has the condition NetworkUnavailable=True"
+            return Refused(Reason.NODE_NETWORK_UNAVAILABLE, message)
+        if self._excluded:
+            message = f"node {name} has the label {EXCLUDE_LABEL}; remove it to announce from there"
+            return Refused(Reason.NODE_LABELED_EXCLUDE_BALANCERS, message)
+        return None
+
+    def attributes(
+        self, advertisement: BgpAdvertisement, session: Session, family: Family
+    ) -> Attributes | None:
+        """Return what its routes carry to a peer; None when the peer does not take them."""
+        key = (advertisement.name, session.peer.name, family)
+        if key not in self._attributes:
+            self._attributes[key] = self._make_attributes(advertisement, session, family)
+        return self._attributes[key]
+
+    def _make_attributes(
+        self, advertisement: BgpAdvertisement, session: Session, family: Family
+    ) -> Attributes | None:
+        peer = session.peer
+        if advertisement.peers and peer.name not in advertisement.peers:
+            return None
+        if family not in peer.families:
+            return None
+        next_hop = None
+        if peer.address is None or family is not family_of(peer.address):
+            # The session's own address is of the other family: name one of this family instead.
+            next_hop = node_address(self.node, family)
+            if next_hop is None and peer.address is not None:
+                return None
+        return Attributes(
+            next_hop=next_hop,
+            local_pref=advertisement.local_pref if peer.is_internal else None,
+            communities=advertisement.communities,
+            large_communities=advertisement.large_communities,
+        )
+
+
+def contributions(
+    service: Service, endpoints: Iterable[Endpoint], view: NodeView
+) -> tuple[Contribution, ...] | Refused:
+    """Decide what one Service contributes from one node: at least one route, or why none."""
+    pool = announced_pool(service, view.pools)
+    if isinstance(pool, Refused):
+        return pool
+    matching = _matching(service, pool, view)
+    if isinstance(matching, Refused):
+        return matching
+    refused = view.node_refused() or endpoints_refused(service, endpoints, view.node)
+    if refused is not None:
+        return refused
+    routes = tuple(_routes(service, matching, view))
+    return routes or _no_session(service, view)
+
+
+def announced_pool(service: Service, pools: PoolIndex) -> Pool | Refused:
+    """Return the one pool that all addresses of a Service are in.
+
+    Who gave the addresses is not asked, as in MetalLB: what lies in a pool is announced.
+    """
+    if service.foreign_ingress:
+        found = ", ".join(service.foreign_ingress)
+        message = f"status.loadBalancer.ingress holds {found}, which is no IP address"
+        return Refused(Reason.INVALID_IP, message)
+    if not service.ingress:
+        return Refused(Reason.NO_IP_ALLOCATED, "the Service has no address yet")
+    pool = pools.pool_of(service.ingress[0])
+    strays = [a for a in service.ingress if pool is None or pools.pool_of(a) is not pool]
+    if pool is not None and not strays:
+        return pool
+    stray = min(strays, key=address_order)
+    where = "no IPAddressPool" if pool is None else f"not in IPAddressPool {pool.name}"
+    return Refused(Reason.IP_NOT_ALLOWED, f"{stray} is in {where}: its addresses need one pool")
+
+
+def _matching(service: Service, pool: Pool, view: NodeView) -> list[BgpAdvertisement] | Refused:
+    offered = view.advertisements_of(pool)
+    if not offered:
+        message = f"no BGPAdvertisement announces pool {pool.name} from node {view.node.name}"
+        return Refused(Reason.NOT_OWNER, message)
+    matching = [
+        ad
+        for ad in offered
+        if not ad.service_selectors or any_matches(ad.service_selectors, service.labels)
+    ]
+    if not matching:
+        names = ", ".join(ad.name for ad in offered)
+        message = f"the serviceSelectors of {names} do not match the Service's labels"
+        return Refused(Reason.NO_MATCHING_ADVERTISEMENT, message)
+    families = {r.family for r in pool.ranges}
+    for one, other in combinations(matching, 2):
+        if conflict(one, other, families):
+            message = (
+                f"BGPAdvertisements {one.name} and {other.name} give one prefix localPref "
+                f"{one.local_pref or 0} and {other.local_pref or 0}: make them equal"
+            )
+            return Refused(Reason.CONFLICTING_ADVERTISEMENTS, message)
+    return matching
+
+
+def conflict(one: BgpAdvertisement, other: BgpAdvertisement, families: Iterable[Family]) -> bool:
+    """Tell whether two advertisements of one pool and node give one prefix two local preferences.
+
+    They do when localPref differs, they announce one length in a family of the pool, and some peer
+    hears both (MetalLB, reference 4.4).
+    """
+    if one.local_pref == other.local_pref:
+        return False
+    if one.peers and other.peers and not one.peers & other.peers:
+        return False
+    return any(one.aggregation(family) == other.aggregation(family) for family in families)
+
+
+def endpoints_refused(
+    service: Service, endpoints: Iterable[Endpoint], node: Node
+) -> Refused | None:
+    """Apply the endpoint rules: Local needs one on this node, any policy one anywhere.
+
+    Without endpoints anywhere the address is withdrawn everywhere, so that another cluster which
+    announces it as well takes the traffic.
+    """
+    serving = [e for e in endpoints if e.can_serve and e.addresses]
+    if service.traffic_policy is TrafficPolicy.LOCAL:
+        if any(e.node == node.name for e in serving):
+            return None
+        elsewhere = sorted({e.node for e in serving if e.node})
+        where = f"; they are on {', '.join(elsewhere)}" if elsewhere else ""
+        message = f"externalTrafficPolicy is Local and no serving endpoint is on {node.name}{where}"
+        return Refused(Reason.NO_LOCAL_ENDPOINTS, message)
+    if serving:
+        return None
+    return Refused(Reason.NO_ENDPOINTS, "no endpoint of the Service is ready or serving")
+
+
+def _routes(
+    service: Service, matching: Iterable[BgpAdvertisement], view: NodeView
+) -> Iterator[Contribution]:
+    for advertisement in matching:
+        for address in service.ingress:
+            family = family_of(address)
+            prefix = covering_prefix(address, advertisement.aggregation(family))
+            for session in view.sessions:
+                attributes = view.attributes(advertisement, session, family)
+                if attributes is not None:
+                    yield Contribution(session.peer.name, prefix, attributes)
+
+
+def _no_session(service: Service, view: NodeView) -> Refused:
+    name = view.node.name
+    if not view.sessions:
+        return Refused(Reason.NO_SESSION, f"no BGPPeer selects node {name}")
+    families = " and ".join(sorted({str(family_of(a)) for a in service.ingress}))
+    message = (
+        f"no peer of node {name} takes its {families} prefixes: the advertisement names other "
+        "peers, or the session is of the other family (dualStackAddressFamily, and a node address "
+        "of that family as next hop)"
+    )
+    return Refused(Reason.NO_SESSION, message)
+
+
+def merged(several: Iterable[Attributes]) -> Attributes:
+    """Return the attributes of a prefix that several ask for: communities united.
+
+    Local preferences that differ can only come from different pools below one aggregate; the
+    highest is taken, so that the order of the resources does not matter.
+    """
+    every = list(several)
+    prefs = [a.local_pref for a in every if a.local_pref is not None]
+    next_hops = [a.next_hop for a in every if a.next_hop is not None]
+    return Attributes(
+        next_hop=min(next_hops, key=address_order, default=None),
+        local_pref=max(prefs, default=None),
+        communities=tuple(sorted({c for a in every for c in a.communities})),
+        large_communities=tuple(sorted({c for a in every for c in a.large_communities})),
+    )
+
+
+class RibTable:
+    """What every peer of one node should hold, kept up to date Service by Service.
+
+    Attributes:
+        view: the node and intent that it was decided with.
+        refused: the Services without a route, and why.
+    """
+
+    def __init__(self, view: NodeView) -> None:
+        self.view = view
+        self.refused: dict[ObjectName, Refused] = {}
+        self._contributed: dict[ObjectName, tuple[Contribution, ...]] = {}
+        self._askers: dict[tuple[PeerName, Prefix], dict[ObjectName, list[Attributes]]] = {}
+        self._ribs: dict[PeerName, dict[Prefix, Attributes]] = {
+            session.peer.name: {} for session in view.sessions
+        }
+
+    def adj_rib_out(self, peer: PeerName) -> AdjRibOut:
+        """Return what the peer should hold; a live view, empty for a peer without routes."""
+        return self._ribs[peer]
+
+    def services_of(self, peer: PeerName, prefix: Prefix) -> tuple[ObjectName, ...]:
+        """Return the Services that a route is there for, sorted."""
+        return tuple(sorted(self._askers.get((peer, prefix), ())))
+
+    def update(
+        self, name: ObjectName, service: Service | None, endpoints: Iterable[Endpoint]
+    ) -> tuple[tuple[PeerName, Prefix], ...]:
+        """Decide one Service again (None: it is gone) and return the routes that it touches."""
+        self.refused.pop(name, None)
+        now: tuple[Contribution, ...] = ()
+        if service is not None:
+            decided = contributions(service, endpoints, self.view)
+            if isinstance(decided, Refused):
+                self.refused[name] = decided
+            else:
+                now = decided
+        before = self._contributed.pop(name, ())
+        if now:
+            self._contributed[name] = now
+        if now == before:
+            return ()
+        return self._replace(name, before, now)
+
+    def _replace(
+        self, name: ObjectName, before: tuple[Contribution, ...], now: tuple[Contribution, ...]
+    ) -> tuple[tuple[PeerName, Prefix], ...]:
+        touched = dict.fromkeys((c.peer, c.prefix) for c in (*before, *now))
+        for key in touched:
+            self._askers.setdefault(key, {}).pop(name, None)
+        for c in now:
+            self._askers[c.peer, c.prefix].setdefault(name, []).append(c.attributes)
+        for peer, prefix in touched:
+            self._derive(peer, prefix)
+        return tuple(touched)
+
+    def _derive(self, peer: PeerName, prefix: Prefix) -> None:
+        askers = self._askers[peer, prefix]
+        if not askers:
+            del self._askers[peer, prefix]
+            self._ribs[peer].pop(prefix, None)
+            return
+        wishes = {attributes for asked in askers.values() for attributes in asked}
+        self._ribs[peer][prefix] = wishes.pop() if len(wishes) == 1 else merged(wishes)
+
+
+def rib_table(snapshot: Snapshot, view: NodeView) -> RibTable:
+    """Decide every Service of a snapshot for one node."""
+    table = RibTable(view)
+    for name, service in snapshot.services.items():
+        table.update(name, service, snapshot.endpoints.get(name, ()))
+    return table
+
+
+def adj_ribs_out(snapshot: Snapshot, node: Node) -> Mapping[PeerName, AdjRibOut]:
+    """Return what each peer of a node should hold; peers without routes are there and empty."""
+    view = NodeView(snapshot.intent, node)
+    table = rib_table(snapshot, view)
+    return {s.peer.name: table.adj_rib_out(s.peer.name) for s in view.sessions}
