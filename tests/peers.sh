@@ -33,20 +33,17 @@ forbid_starts() {
     chmod 755 "$policy"
 }
 
-put_to_rest() { # packages
-    for package in "$@"; do
-        dpkg-query -L "$package" | sed -n 's|.*/systemd/system/\([^/]*\.service\)$|\1|p' |
-            grep -v '@' | while read -r unit; do
-            if [ -d /run/systemd/system ]; then
-                systemctl disable --now --quiet "$unit" || true
-            elif command -v systemctl >/dev/null; then
-                systemctl disable --quiet "$unit" >/dev/null 2>&1 || true
-            fi
+put_to_rest() { # package
+    now=
+    [ ! -d /run/systemd/system ] || now=--now
+    dpkg-query -L "$1" | sed -n 's|.*/systemd/system/\([^/@]*\.service\)$|\1|p' |
+        while read -r unit; do
+            systemctl disable --quiet $now "$unit" 2>/dev/null || true
         done
-        dpkg-query -L "$package" | sed -n 's|^/etc/init\.d/\(.*\)|\1|p' | while read -r script; do
+    dpkg-query -L "$1" | sed -n 's|^/etc/init\.d/\(.*\)|\1|p' |
+        while read -r script; do
             update-rc.d "$script" disable >/dev/null 2>&1 || true
         done
-    done
 }
 
 command -v dpkg-query >/dev/null || { wanted="$packages " && leave_out "not a Debian system"; }
@@ -57,10 +54,12 @@ wanted=$(missing)
 echo "tests/peers.sh: installing $wanted" >&2
 export DEBIAN_FRONTEND=noninteractive
 forbid_starts
-apt-get update -qq
+apt-get update -qq || true # what is known already may do
 # shellcheck disable=SC2086  # a list of words
-apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 $wanted >/dev/null
-# shellcheck disable=SC2086
-put_to_rest $wanted
+apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 $wanted >/dev/null || true
+installed=$wanted
 wanted=$(missing)
+for package in $installed; do
+    case " $wanted " in *" $package "*) ;; *) put_to_rest "$package" ;; esac
+done
 [ -z "$wanted" ] || leave_out "apt-get could not install them"
