@@ -16,7 +16,7 @@ from typing import Any
 from exabgp_metallb.values.addresses import Address, Family, Prefix, family_of
 from exabgp_metallb.values.rib import Attributes
 
-SHOW_NEIGHBORS = "show neighbor json"
+SHOW_NEIGHBORS = "show neighbor summary"  # its JSON fails where a peer-as is `auto`
 SHOW_NEIGHBOR_CONFIGURATION = "show neighbor configuration"
 SHOW_ADJ_RIB_OUT = "show adj-rib out"
 ENABLE_ACK = "enable-ack"
@@ -76,17 +76,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class NeighborState:
-    """One entry of `show neighbor json`."""
+    """One row of `show neighbor summary`."""
 
     neighbor: Address
     established: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbors:
-    """The answer to `show neighbor json`: every neighbor that ExaBGP has."""
-
-    states: tuple[NeighborState, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +94,7 @@ class Text:
     line: str
 
 
-Message = Done | Failed | Up | Down | Sent | Notified | Held | Neighbors | Shutdown | Text
+Message = Done | Failed | Up | Down | Sent | Notified | Held | NeighborState | Shutdown | Text
 
 
 def announce(
@@ -146,14 +139,12 @@ def parse(line: str) -> Message | None:
         return Done()
     if line == "error":
         return Failed()
-    if not line.startswith(("{", "[")):
-        return _held(line) or Text(line)
+    if not line.startswith("{"):
+        return _held(line) or _neighbor_state(line) or Text(line)
     try:
         tree = json.loads(line)
     except ValueError:
         return Text(line)
-    if isinstance(tree, list):
-        return Neighbors(tuple(_neighbor_state(entry) for entry in tree))
     return _event(tree)
 
 
@@ -167,9 +158,15 @@ def _held(line: str) -> Held | None:
         return None
 
 
-def _neighbor_state(entry: Mapping[str, Any]) -> NeighborState:
-    # "state" counts whole seconds and calls a session down in its first one; the FSM does not.
-    return NeighborState(ip_address(entry["peer"]["address"]), entry["fsm"] == "ESTABLISHED")
+def _neighbor_state(line: str) -> NeighborState | None:
+    # "127.0.0.2  65000  1 day, 0:00:03  established  12  0": only the up time may hold blanks.
+    words = line.split()
+    if len(words) < 6 or not (words[-1].isdigit() and words[-2].isdigit()):
+        return None
+    try:
+        return NeighborState(ip_address(words[0]), words[-3] == "established")
+    except ValueError:
+        return None
 
 
 def _event(tree: Mapping[str, Any]) -> Message | None:

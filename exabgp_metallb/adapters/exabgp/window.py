@@ -22,7 +22,7 @@ withdrawal just after a session came up. So a change counts as flushed after FLU
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
@@ -102,6 +102,11 @@ class Window:
         """Note that ExaBGP has this neighbor no more, nor any route for it."""
         self._neighbors.pop(neighbor, None)
 
+    def forget_others(self, neighbors: Collection[Address]) -> None:
+        """Forget every neighbor but these."""
+        for neighbor in [n for n in self._neighbors if n not in neighbors]:
+            self.forget(neighbor)
+
     def holds(self, neighbor: Address, prefix: Prefix) -> None:
         """Note a route found in ExaBGP's Adj-RIB-Out; its attributes are not known."""
         self._neighbors.setdefault(neighbor, _Neighbor()).held.setdefault(prefix, UNKNOWN)
@@ -114,6 +119,11 @@ class Window:
         for change in changes(state.held, self._wanted(neighbor)):
             prefix = change.route.prefix if isinstance(change, Announce) else change.prefix
             self._enqueue(neighbor, prefix, state.bulk)
+
+    def touch_everything(self) -> None:
+        """Look at every route of every neighbor."""
+        for neighbor in list(self._neighbors):
+            self.touch_all(neighbor)
 
     def touch(self, neighbor: Address, prefix: Prefix, *, urgent: bool) -> None:
         """Look at one route again: what is wanted of it may have changed."""

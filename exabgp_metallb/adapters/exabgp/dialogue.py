@@ -1,0 +1,260 @@
+"""Our side of the conversation with ExaBGP, without the pipe.
+
+The life of a conversation. A speaker that ExaBGP has just started, for the first or the tenth time,
+knows nothing: it asks which neighbors are up and what ExaBGP holds for them. Nothing else is said
+until the owner has decided its whole table and calls `release`; only then can "ExaBGP holds it and
+we do not want it" mean a withdrawal. From there the window talks. Questions are asked between
+lines, never among them, so that each answer belongs to the oldest command.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from exabgp_metallb.adapters.exabgp import text
+from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor, parse_neighbors
+from exabgp_metallb.adapters.exabgp.window import Line, Window
+from exabgp_metallb.values.addresses import Address, Family, Prefix
+from exabgp_metallb.values.rib import AdjRibOut
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUp:
+    """A session was established, or found established at the start."""
+
+    neighbor: Address
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDown:
+    """An established session ended."""
+
+    neighbor: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFailed:
+    """An attempt at a session failed; ExaBGP goes on trying."""
+
+    neighbor: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRefused:
+    """ExaBGP took none of a line with one route for one neighbor."""
+
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class NeighborsFound:
+    """ExaBGP has told which neighbors it has now."""
+
+    neighbors: frozenset[Address]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationFound:
+    """ExaBGP has told how its neighbors are configured."""
+
+    neighbors: tuple[ConfiguredNeighbor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionFailed:
+    """ExaBGP refused a question; what it would have told is not known."""
+
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """ExaBGP shuts down."""
+
+
+Notice = (
+    SessionUp
+    | SessionDown
+    | SessionFailed
+    | RouteRefused
+    | NeighborsFound
+    | ConfigurationFound
+    | QuestionFailed
+    | Ending
+)
+
+REMOVED = "removed"
+"""ExaBGP's word in the reason of a session that a reload took out of the configuration."""
+
+
+@dataclass(slots=True)
+class _Question:
+    command: str
+    answered: Callable[[list[text.Message]], list[Notice]]
+    rows: list[text.Message] = field(default_factory=list)
+
+
+class Dialogue:
+    """Turns ExaBGP's lines into notices, and wishes into lines.
+
+    Args:
+        wanted: returns what a neighbor should hold now.
+        ours: tells whether a route that ExaBGP holds, and that we do not want, is ours to withdraw.
+
+    Attributes:
+        window: all routes pass through it.
+        end_of_rib: neighbors that wait for an End-of-RIB after their table, and its families.
+        paused: while true nothing but questions is sent.
+    """
+
+    def __init__(
+        self, wanted: Callable[[Address], AdjRibOut], ours: Callable[[Prefix], bool]
+    ) -> None:
+        self.window = Window(wanted)
+        self.end_of_rib: dict[Address, tuple[Family, ...]] = {}
+        self.paused = False
+        self._wanted = wanted
+        self._ours = ours
+        self._released = False
+        self._up: set[Address] = set()
+        self._found: list[text.Held] = []
+        self._questions: deque[_Question] = deque()
+        self._asked: _Question | None = None
+
+    # What the owner does.
+
+    def begin(self) -> None:
+        """Ask what a speaker must know before its first route."""
+        self._questions.append(_Question(text.ENABLE_ACK, lambda _: []))
+        self.ask_neighbors()
+        self._questions.append(_Question(text.SHOW_ADJ_RIB_OUT, self._held))
+
+    def ask_neighbors(self) -> None:
+        """Ask which neighbors there are; answered by `NeighborsFound`."""
+        self._questions.append(_Question(text.SHOW_NEIGHBORS, self._neighbors))
+
+    def ask_configuration(self) -> None:
+        """Ask how the neighbors are configured; answered by `ConfigurationFound`."""
+        self._questions.append(_Question(text.SHOW_NEIGHBOR_CONFIGURATION, self._configured))
+
+    def reload(self) -> None:
+        """Have ExaBGP read its configuration again, and ask which neighbors that left."""
+        self._questions.append(_Question(text.RELOAD, lambda _: []))
+        self.ask_neighbors()
+
+    def release(self) -> None:
+        """Let routes flow: from now on `wanted` tells the whole table."""
+        self._released = True
+        for row in self._found:
+            if row.prefix in self._wanted(row.neighbor) or self._ours(row.prefix):
+                self.window.holds(row.neighbor, row.prefix)
+        self._found.clear()
+        for neighbor in sorted(self._up, key=str):
+            self._window_up(neighbor)
+
+    @property
+    def released(self) -> bool:
+        """Tell whether routes flow."""
+        return self._released
+
+    @property
+    def curious(self) -> bool:
+        """Tell whether a question waits for its answer."""
+        return bool(self._questions) or self._asked is not None
+
+    def is_up(self, neighbor: Address) -> bool:
+        """Tell whether a session is established."""
+        return neighbor in self._up
+
+    def lines(self, now: float) -> list[str]:
+        """Return what to write to ExaBGP now; each line counts as written."""
+        if self._asked is not None:
+            return []
+        if self._questions:
+            if not self.window.settled(now):
+                return []
+            self._asked = self._questions.popleft()
+            return [self._asked.command]
+        if self.paused or not self._released:
+            return []
+        return [line.text for line in self.window.lines(now)]
+
+    # What ExaBGP says.
+
+    def hear(self, line: str) -> list[Notice]:
+        """Take one line of ExaBGP and return what it means for the owner."""
+        message = text.parse(line)
+        if isinstance(message, text.Done | text.Failed):
+            return self._answer(message)
+        if isinstance(message, text.Held | text.NeighborState | text.Text):
+            if self._asked is not None:
+                self._asked.rows.append(message)
+            return []
+        return self._event(message)
+
+    def _answer(self, message: text.Done | text.Failed) -> list[Notice]:
+        if self._asked is not None:
+            question, self._asked = self._asked, None
+            if isinstance(message, text.Failed):
+                return [QuestionFailed(question.command)]
+            return question.answered(question.rows)
+        if isinstance(message, text.Done):
+            self.window.acknowledged()
+            return []
+        line = self.window.refused()
+        return [] if line is None else [RouteRefused(line)]
+
+    def _event(self, message: text.Message | None) -> list[Notice]:
+        if isinstance(message, text.Sent):
+            self.window.flushed(message.neighbor, message.prefixes)
+        elif isinstance(message, text.Up):
+            return self._came_up(message.neighbor)
+        elif isinstance(message, text.Down):
+            return self._went_down(message)
+        elif isinstance(message, text.Shutdown):
+            return [Ending()]
+        return []
+
+    def _came_up(self, neighbor: Address) -> list[Notice]:
+        if neighbor in self._up:
+            return []
+        self._up.add(neighbor)
+        if self._released:
+            self._window_up(neighbor)
+        return [SessionUp(neighbor)]
+
+    def _went_down(self, message: text.Down) -> list[Notice]:
+        neighbor = message.neighbor
+        known = neighbor in self._up
+        self._up.discard(neighbor)
+        self.window.down(neighbor)
+        if REMOVED in message.reason:
+            self.window.forget(neighbor)
+            self._found = [row for row in self._found if row.neighbor != neighbor]
+        notice = SessionDown if known else SessionFailed
+        return [notice(neighbor, message.reason)]
+
+    def _window_up(self, neighbor: Address) -> None:
+        self.window.up(neighbor, self.end_of_rib.get(neighbor, ()))
+
+    # Answers.
+
+    def _configured(self, rows: list[text.Message]) -> list[Notice]:
+        lines = [row.line for row in rows if isinstance(row, text.Text)]
+        return [ConfigurationFound(parse_neighbors(lines))]
+
+    def _neighbors(self, rows: list[text.Message]) -> list[Notice]:
+        states = [row for row in rows if isinstance(row, text.NeighborState)]
+        found = frozenset(state.neighbor for state in states)
+        self.window.forget_others(found)  # who is not there any more may leave without a word
+        notices: list[Notice] = [NeighborsFound(found)]
+        for state in states:
+            if state.established:
+                notices += self._came_up(state.neighbor)
+        return notices
+
+    def _held(self, rows: list[text.Message]) -> list[Notice]:
+        self._found = [row for row in rows if isinstance(row, text.Held)]
+        return []

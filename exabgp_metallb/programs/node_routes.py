@@ -1,0 +1,144 @@
+"""What one node announces, followed from change to change: events in, touched routes out.
+
+The speaker without its threads and without ExaBGP. It holds the objects (the inventory), has each
+change decided, and tells which routes are to be looked at again. Without a cluster it also plays
+the controller: it gives addresses to Services, so that a folder of manifests is all that is needed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from exabgp_metallb.decisions.advertise import NodeView, PeerName, RibTable, rib_table
+from exabgp_metallb.parsing.inventory import Changes, Inventory
+from exabgp_metallb.values.addresses import Address, Prefix
+from exabgp_metallb.values.intent import Intent
+from exabgp_metallb.values.objects import Node, NodeName, ObjectName
+from exabgp_metallb.values.reasons import Refused
+from exabgp_metallb.values.rib import AdjRibOut
+from exabgp_metallb.values.sessions import Session
+
+SMALL_BATCH = 50
+"""Routes that one change may touch and still go before bulk: what one line to ExaBGP holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a batch of events may have changed.
+
+    Attributes:
+        everything: the intent or the node changed: sessions and every route are to be looked at.
+        urgent: routes to look at before all bulk: small batches, and endpoints that moved.
+        bulk: the other routes.
+        verdicts: the Services decided again, and why each is not announced (None: it is).
+    """
+
+    everything: bool = False
+    urgent: tuple[tuple[PeerName, Prefix], ...] = ()
+    bulk: tuple[tuple[PeerName, Prefix], ...] = ()
+    verdicts: Mapping[ObjectName, Refused | None] = field(default_factory=dict)
+
+
+class NodeRoutes:
+    """Keeps the routes of one node in step with the objects.
+
+    Args:
+        inventory: the objects; this is its only user.
+        node: the name of this node.
+        allocate: given the inventory and what changed, fills in the addresses of Services; None
+            where a controller writes them to the cluster.
+        adapt: changes the intent before it is used, as the included mode does with its neighbors.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        node: NodeName,
+        *,
+        allocate: Callable[[Inventory, Changes], None] | None = None,
+        adapt: Callable[[Intent], Intent] = lambda intent: intent,
+    ) -> None:
+        self.inventory = inventory
+        self.node_name = node
+        self._allocate = allocate
+        self._adapt = adapt
+        self._intent = Intent()
+        self._node = Node(name=node)
+        self._stale = True
+        self.table = RibTable(NodeView(Intent(), Node(name=node)))
+        self.peers: dict[Address, PeerName] = {}
+        self.addresses: dict[PeerName, Address] = {}
+
+    def refresh(self) -> Touched:
+        """Decide again whatever changed since the last call."""
+        changes = self.inventory.take_changes()
+        if self._allocate is not None and (changes.intent or changes.services):
+            self._allocate(self.inventory, changes)
+            changes = _united(changes, self.inventory.take_changes())
+        snapshot = self.inventory.snapshot()
+        # A Node that is gone, or never was, changes nothing: we are still here.
+        node = snapshot.nodes.get(self.node_name, self._node)
+        if self._stale or snapshot.intent is not self._intent or node != self._node:
+            self._stale, self._intent, self._node = False, snapshot.intent, node
+            return self._rebuild()
+        return self._update(changes)
+
+    def decide_anew(self) -> None:
+        """Have the next `refresh` decide everything: what `adapt` does has changed."""
+        self._stale = True
+
+    def wanted(self, neighbor: Address) -> AdjRibOut:
+        """Return what the neighbor at an address should hold; nothing if we hold no session."""
+        peer = self.peers.get(neighbor)
+        return {} if peer is None else self.table.adj_rib_out(peer)
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The sessions of this node, by name of peer."""
+        return self.table.view.sessions
+
+    def in_a_pool(self, prefix: Prefix) -> bool:
+        """Tell whether a prefix shares an address with a pool."""
+        first, last = prefix.network_address, prefix.broadcast_address
+        return any(
+            r.first.version == first.version and r.first <= last and first <= r.last
+            for pool in self.inventory.snapshot().intent.pools
+            for r in pool.ranges
+        )
+
+    @property
+    def node_known(self) -> bool:
+        """Tell whether a Node of our name is among the objects."""
+        return self.node_name in self.inventory.snapshot().nodes
+
+    def _rebuild(self) -> Touched:
+        intent = self._adapt(self._intent)
+        view = NodeView(intent, self._node)
+        self.table = rib_table(replace(self.inventory.snapshot(), intent=intent), view)
+        self.peers = {s.peer.address: s.peer.name for s in view.sessions if s.peer.address}
+        self.addresses = {name: address for address, name in self.peers.items()}
+        return Touched(everything=True)
+
+    def _update(self, changes: Changes) -> Touched:
+        routes: dict[tuple[PeerName, Prefix], None] = {}
+        urgent: dict[tuple[PeerName, Prefix], None] = {}
+        verdicts: dict[ObjectName, Refused | None] = {}
+        snapshot = self.inventory.snapshot()
+        for name in sorted(changes.services | changes.endpoints):
+            service = snapshot.services.get(name)
+            touched = self.table.update(name, service, snapshot.endpoints.get(name, ()))
+            verdicts[name] = self.table.refused.get(name)
+            into = routes if name in changes.services else urgent
+            into.update(dict.fromkeys(touched))
+        if len(routes) + len(urgent) <= SMALL_BATCH:
+            return Touched(urgent=(*urgent, *routes), verdicts=verdicts)
+        return Touched(urgent=tuple(urgent), bulk=tuple(routes), verdicts=verdicts)
+
+
+def _united(first: Changes, second: Changes) -> Changes:
+    return Changes(
+        intent=first.intent or second.intent,
+        nodes=first.nodes | second.nodes,
+        namespaces=first.namespaces | second.namespaces,
+        services=first.services | second.services,
+        endpoints=first.endpoints | second.endpoints,
+    )

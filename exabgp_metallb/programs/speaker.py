@@ -1,0 +1,386 @@
+"""The process that ExaBGP runs: watches objects and tells ExaBGP what this node announces.
+
+One thread, the one that calls `run`, owns all state. The source's threads and the one that reads
+ExaBGP's pipe only put what they heard on its queue. Each turn of the loop takes what is there,
+decides once, and says what there is room for: a burst of events is one decision.
+
+Until every kind of object has been read once nothing is decided, and what an earlier speaker or
+ExaBGP's own restart left announced stays announced. If the source cannot be read at the start, the
+last good snapshot on disk stands in for it.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from loguru import logger
+
+from exabgp_metallb.adapters.exabgp import dialogue as say
+from exabgp_metallb.adapters.exabgp.dialogue import Dialogue
+from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor
+from exabgp_metallb.adapters.exabgp.notifications import explain
+from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Put, Source
+from exabgp_metallb.parsing.inventory import Changes, Inventory
+from exabgp_metallb.programs.managed import ManagedConfiguration, Validated
+from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
+from exabgp_metallb.values.addresses import Address, Prefix
+from exabgp_metallb.values.faults import Fault
+from exabgp_metallb.values.intent import Intent
+from exabgp_metallb.values.objects import NodeName, ObjectName
+from exabgp_metallb.values.reasons import Refused
+from exabgp_metallb.values.specs import Parsed
+
+BATCH = 500  # events taken in one turn: a few milliseconds of work, then urgent routes go out
+TURN_SECONDS = 1.0  # the longest wait; deadlines of the window are shorter
+SAVE_SECONDS = 5.0  # between two writes of the last good snapshot
+FAULTS_TOLD = 20  # of one kind of trouble with many objects at once; `check` tells them all
+
+
+class LastGood(Protocol):
+    """The snapshot kept on disk."""
+
+    def load(self) -> tuple[Parsed, ...]:
+        """Return the objects of the last good snapshot; none if there is none that can be read."""
+
+    def save(self, objects: Iterable[Parsed]) -> None:
+        """Keep these objects instead."""
+
+
+class Pipe(Protocol):
+    """The pipe to ExaBGP; see `adapters.exabgp.pipe`."""
+
+    def start(self) -> None:
+        """Begin to read."""
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Write commands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a speaker was called.
+
+    Attributes:
+        node: our name among the Nodes.
+        kinds: the kinds that the source lists; all must have been read before anything is decided.
+        conf: the exabgp.conf that we render (managed mode); None where it is somebody else's.
+        run: the command of our process section in it.
+        process: our name in the process sections of somebody else's exabgp.conf.
+    """
+
+    node: NodeName
+    kinds: frozenset[str]
+    conf: Path | None = None
+    run: Sequence[str] = ()
+    process: str = "exabgp-metallb"
+
+
+class _Death:
+    """A thread of a source has ended by itself; the process must not go on without it."""
+
+
+Heard = Event | Validated | tuple[str, ...]
+
+
+class Speaker:
+    """One node's speaker.
+
+    Args:
+        settings: how it was called.
+        inventory: empty; the speaker fills it.
+        source: tells about objects.
+        connect: makes the pipe, given the listener for ExaBGP's lines.
+        last_good: keeps the snapshot on disk; None keeps none.
+        allocate: gives addresses to Services where no controller does; see NodeRoutes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        inventory: Inventory,
+        source: Source,
+        connect: Callable[[Callable[[tuple[str, ...]], None]], Pipe],
+        last_good: LastGood | None = None,
+        allocate: Callable[[Inventory, Changes], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._inbox: SimpleQueue[Heard] = SimpleQueue()
+        self._source = source
+        self._pipe = connect(self._inbox.put)
+        self._last_good = last_good
+        self._inventory = inventory
+        self._routes = NodeRoutes(
+            inventory, settings.node, allocate=allocate, adapt=self._with_neighbors
+        )
+        self._dialogue = Dialogue(self._routes.wanted, self._is_ours)
+        self._managed = (
+            None
+            if settings.conf is None
+            else ManagedConfiguration(settings.conf, settings.run, self._dialogue, self._inbox.put)
+        )
+        self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None
+        self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
+        self._unlisted = set(settings.kinds)  # kinds that the source has not told of
+        self._told: dict[ObjectName, Refused | None] = {}
+        self._told_faults: frozenset[Fault] = frozenset()
+        self._told_failed: set[Address] = set()
+        self._ended = False
+
+    def run(self) -> None:
+        """Speak until ExaBGP ends.
+
+        Raises:
+            ExabgpError: ExaBGP closed the pipe while we wrote.
+        """
+        self._pipe.start()
+        self._dialogue.begin()
+        if self._managed is None:
+            self._dialogue.ask_configuration()
+        self._source.start(self._inbox.put)
+        try:
+            while not self._ended:
+                self._turn()
+        finally:
+            self._source.stop()
+
+    def _turn(self) -> None:
+        for heard in self._take():
+            self._hear(heard)
+        if self._ended:
+            return
+        self._decide()
+        now = time.monotonic()
+        if self._managed is not None:
+            self._managed.act(now)
+        self._keep(now)
+        lines = self._dialogue.lines(now)
+        if lines:
+            self._pipe.write(lines)
+
+    def _take(self) -> list[Heard]:
+        """Wait for something to happen or to fall due, and return all that has happened."""
+        heard: list[Heard] = []
+        try:
+            heard.append(self._inbox.get(timeout=self._patience(time.monotonic())))
+            while len(heard) < BATCH:
+                heard.append(self._inbox.get_nowait())
+        except Empty:
+            pass
+        return heard
+
+    def _patience(self, now: float) -> float:
+        due = [now + TURN_SECONDS]
+        if self._managed is not None and (deadline := self._managed.deadline(now)) is not None:
+            due.append(deadline)
+        if (deadline := self._dialogue.window.next_deadline()) is not None:
+            due.append(deadline)
+        return max(0.0, min(due) - now)
+
+    # What is heard.
+
+    def _hear(self, heard: Heard) -> None:
+        if isinstance(heard, tuple):
+            self._hear_exabgp(heard)
+        elif isinstance(heard, Put):
+            self._inventory.put(heard.object)
+        elif isinstance(heard, Gone):
+            self._inventory.gone(heard.ref)
+        elif isinstance(heard, Listed):
+            self._inventory.listed(heard.kinds, heard.objects)
+            self._unread -= heard.kinds
+            self._unlisted -= heard.kinds
+        elif isinstance(heard, Away):
+            self._away(heard)
+        elif isinstance(heard, Back):
+            logger.info("{}: read again", heard.what)
+        elif self._managed is not None:
+            self._managed.validated(heard)
+
+    def _away(self, away: Away) -> None:
+        logger.warning("{}: {}; what was read before still stands", away.what, away.message)
+        if not self._unread or self._last_good is None:
+            return
+        objects = self._last_good.load()
+        if objects:
+            logger.warning("the last good snapshot on disk stands in: {} objects", len(objects))
+            self._inventory.listed(frozenset(self._unread), objects)
+            self._unread.clear()
+
+    def _hear_exabgp(self, lines: tuple[str, ...]) -> None:
+        if not lines:
+            logger.info("ExaBGP has closed the pipe")
+            self._ended = True
+        for line in lines:
+            for notice in self._dialogue.hear(line):
+                self._notice(notice)
+
+    def _notice(self, notice: say.Notice) -> None:
+        if isinstance(notice, say.SessionUp):
+            self._session_up(notice.neighbor)
+        elif isinstance(notice, say.SessionDown):
+            logger.warning("{}: down: {}", self._name(notice.neighbor), explain(notice.reason))
+        elif isinstance(notice, say.SessionFailed):
+            self._session_failed(notice)
+        elif isinstance(notice, say.NeighborsFound):
+            if self._managed is not None:
+                self._managed.neighbors_found(notice.neighbors)
+        elif isinstance(notice, say.ConfigurationFound):
+            self._configured(notice.neighbors)
+        elif isinstance(notice, say.RouteRefused):
+            line = notice.line
+            logger.error(
+                "ExaBGP refuses {} for {}: its log says why; command: {}",
+                line.prefixes[0],
+                self._name(line.neighbors[0]),
+                line.text,
+            )
+        elif isinstance(notice, say.QuestionFailed):
+            logger.error("ExaBGP does not answer `{}`: its log says why", notice.command)
+        else:
+            logger.info("ExaBGP is shutting down")
+
+    def _session_up(self, neighbor: Address) -> None:
+        logger.info("{}: up", self._name(neighbor))
+        self._told_failed.discard(neighbor)
+        known = {n.address for n in self._neighbors or ()}
+        if self._managed is None and self._neighbors is not None and neighbor not in known:
+            self._dialogue.ask_configuration()  # a reload of somebody's exabgp.conf brought it
+
+    def _session_failed(self, notice: say.SessionFailed) -> None:
+        """Tell of a peer that cannot be reached once, not at each of ExaBGP's attempts."""
+        if notice.neighbor in self._told_failed:
+            return
+        self._told_failed.add(notice.neighbor)
+        logger.warning(
+            "{}: no session yet, ExaBGP goes on trying: {}",
+            self._name(notice.neighbor),
+            explain(notice.reason),
+        )
+
+    def _name(self, neighbor: Address) -> str:
+        peer = self._routes.peers.get(neighbor)
+        if peer is None or peer == str(neighbor):
+            return f"BGP neighbor {neighbor}"
+        return f"BGP peer {peer} ({neighbor})"
+
+    # What is decided.
+
+    def _decide(self) -> None:
+        if self._unread or (self._managed is None and self._neighbors is None):
+            return
+        touched = self._routes.refresh()
+        self._report(touched)
+        if touched.everything:
+            self._sessions_changed()
+        if self._dialogue.released:
+            self._touch(touched)
+        elif not self._dialogue.curious:
+            self._dialogue.release()
+
+    def _sessions_changed(self) -> None:
+        sessions = self._routes.sessions
+        self._dialogue.end_of_rib = {
+            s.peer.address: tuple(sorted(s.peer.families))
+            for s in sessions
+            if s.peer.graceful_restart and s.peer.address is not None
+        }
+        if self._managed is not None and not self._unlisted:
+            # Not from a snapshot on disk: it has no passwords, the file that is there does.
+            self._managed.want(sessions)
+
+    def _touch(self, touched: Touched) -> None:
+        window = self._dialogue.window
+        if touched.everything:
+            window.touch_everything()
+            return
+        for routes, urgent in ((touched.urgent, True), (touched.bulk, False)):
+            for peer, prefix in routes:
+                window.touch(self._routes.addresses[peer], prefix, urgent=urgent)
+
+    def _is_ours(self, prefix: Prefix) -> bool:
+        """Tell whether a route found in ExaBGP can only be from an earlier speaker.
+
+        In somebody's own exabgp.conf there may be other routes; ours lie in the pools.
+        """
+        return self._managed is not None or self._routes.in_a_pool(prefix)
+
+    def _configured(self, neighbors: tuple[ConfiguredNeighbor, ...]) -> None:
+        ours = tuple(n for n in neighbors if self._settings.process in n.processes)
+        if not ours:
+            logger.error(
+                "no neighbor in exabgp.conf names process {} in its api section: add `api {{ "
+                "processes [ {} ]; neighbor-changes; send {{ parsed; update; }} }}`",
+                self._settings.process,
+                self._settings.process,
+            )
+        if ours != self._neighbors:
+            self._neighbors = ours
+            self._routes.decide_anew()
+
+    def _with_neighbors(self, intent: Intent) -> Intent:
+        """Put the neighbors of somebody's own exabgp.conf in the place of the BGPPeers."""
+        if self._managed is not None:
+            return intent
+        neighbors = self._neighbors or ()
+        names = {n.description: str(n.address) for n in neighbors if n.description}
+        advertisements = tuple(
+            replace(ad, peers=frozenset(names.get(peer, peer) for peer in ad.peers))
+            for ad in intent.bgp_advertisements
+        )
+        peers = tuple(n.as_peer() for n in neighbors)
+        return replace(intent, peers=peers, bgp_advertisements=advertisements)
+
+    # What is told and kept.
+
+    def _report(self, touched: Touched) -> None:
+        if touched.everything:
+            self._report_everything()
+        for name, refused in touched.verdicts.items():
+            if self._told.get(name) == refused and name in self._told:
+                continue
+            self._told[name] = refused
+            if refused is None:
+                logger.info("Service {}: announced", name)
+            else:
+                logger.info(
+                    "Service {}: not announced: {}: {}", name, refused.reason, refused.message
+                )
+        self._report_faults()
+
+    def _report_everything(self) -> None:
+        table = self._routes.table
+        self._told = dict(table.refused)
+        logger.info(
+            "decided for node {}: {} sessions, {} routes, {} Services not announced",
+            self._settings.node,
+            len(self._routes.sessions),
+            sum(len(table.adj_rib_out(s.peer.name)) for s in self._routes.sessions),
+            len(table.refused),
+        )
+        if not self._routes.node_known:
+            names = sorted(self._inventory.snapshot().nodes)
+            logger.warning(
+                "no Node is named {}: nothing that selects nodes by label applies; there are: {}",
+                self._settings.node,
+                ", ".join(names[:FAULTS_TOLD]) or "none",
+            )
+
+    def _report_faults(self) -> None:
+        faults = frozenset(self._inventory.faults)
+        if faults == self._told_faults:
+            return
+        news = sorted(faults - self._told_faults)
+        self._told_faults = faults
+        for fault in news[:FAULTS_TOLD]:
+            logger.error("{}", fault)
+        if len(news) > FAULTS_TOLD:
+            logger.error(
+                "and {} faults more: `exabgp-metallb check` tells them all", len(news) - FAULTS_TOLD
+            )
+
+    def _keep(self, now: float) -> None:
+        """Write the last good snapshot, now and then, from a thread of its own."""
