@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Protocol
 
 from loguru import logger
@@ -21,32 +22,30 @@ from loguru import logger
 from exabgp_metallb.adapters.exabgp import dialogue as say
 from exabgp_metallb.adapters.exabgp.dialogue import Dialogue
 from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor
-from exabgp_metallb.adapters.exabgp.notifications import explain
-from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Put, Source
+from exabgp_metallb.adapters.files.last_good import LastGood
+from exabgp_metallb.adapters.source import (
+    Away,
+    Back,
+    Event,
+    Gone,
+    Listed,
+    OnDeath,
+    Put,
+    Source,
+)
+from exabgp_metallb.errors import SourceError
 from exabgp_metallb.parsing.inventory import Changes, Inventory
 from exabgp_metallb.programs.managed import ManagedConfiguration, Validated
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
+from exabgp_metallb.programs.report import Report
 from exabgp_metallb.values.addresses import Address, Prefix
-from exabgp_metallb.values.faults import Fault
 from exabgp_metallb.values.intent import Intent
-from exabgp_metallb.values.objects import NodeName, ObjectName
-from exabgp_metallb.values.reasons import Refused
-from exabgp_metallb.values.specs import Parsed
+from exabgp_metallb.values.objects import NodeName
+from exabgp_metallb.values.specs import Parsed, PeerSpec
 
 BATCH = 500  # events taken in one turn: a few milliseconds of work, then urgent routes go out
 TURN_SECONDS = 1.0  # the longest wait; deadlines of the window are shorter
 SAVE_SECONDS = 5.0  # between two writes of the last good snapshot
-FAULTS_TOLD = 20  # of one kind of trouble with many objects at once; `check` tells them all
-
-
-class LastGood(Protocol):
-    """The snapshot kept on disk."""
-
-    def load(self) -> tuple[Parsed, ...]:
-        """Return the objects of the last good snapshot; none if there is none that can be read."""
-
-    def save(self, objects: Iterable[Parsed]) -> None:
-        """Keep these objects instead."""
 
 
 class Pipe(Protocol):
@@ -78,11 +77,7 @@ class Settings:
     process: str = "exabgp-metallb"
 
 
-class _Death:
-    """A thread of a source has ended by itself; the process must not go on without it."""
-
-
-Heard = Event | Validated | tuple[str, ...]
+Heard = Event | Validated | BaseException | tuple[str, ...]
 
 
 class Speaker:
@@ -91,7 +86,7 @@ class Speaker:
     Args:
         settings: how it was called.
         inventory: empty; the speaker fills it.
-        source: tells about objects.
+        source: makes what tells about objects, given whom its threads tell that they died.
         connect: makes the pipe, given the listener for ExaBGP's lines.
         last_good: keeps the snapshot on disk; None keeps none.
         allocate: gives addresses to Services where no controller does; see NodeRoutes.
@@ -102,14 +97,14 @@ class Speaker:
         settings: Settings,
         *,
         inventory: Inventory,
-        source: Source,
+        source: Callable[[OnDeath], Source],
         connect: Callable[[Callable[[tuple[str, ...]], None]], Pipe],
         last_good: LastGood | None = None,
         allocate: Callable[[Inventory, Changes], None] | None = None,
     ) -> None:
         self._settings = settings
         self._inbox: SimpleQueue[Heard] = SimpleQueue()
-        self._source = source
+        self._source = source(self._inbox.put)
         self._pipe = connect(self._inbox.put)
         self._last_good = last_good
         self._inventory = inventory
@@ -125,9 +120,10 @@ class Speaker:
         self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
         self._unlisted = set(settings.kinds)  # kinds that the source has not told of
-        self._told: dict[ObjectName, Refused | None] = {}
-        self._told_faults: frozenset[Fault] = frozenset()
-        self._told_failed: set[Address] = set()
+        self._report = Report()
+        self._unsaved = False
+        self._save_at = 0.0  # monotonic seconds
+        self._saver: Thread | None = None
         self._ended = False
 
     def run(self) -> None:
@@ -135,6 +131,7 @@ class Speaker:
 
         Raises:
             ExabgpError: ExaBGP closed the pipe while we wrote.
+            BaseException: a thread of the source died by it.
         """
         self._pipe.start()
         self._dialogue.begin()
@@ -150,6 +147,7 @@ class Speaker:
     def _turn(self) -> None:
         for heard in self._take():
             self._hear(heard)
+            self._unsaved |= isinstance(heard, Put | Gone | Listed)
         if self._ended:
             return
         self._decide()
@@ -197,18 +195,30 @@ class Speaker:
             self._away(heard)
         elif isinstance(heard, Back):
             logger.info("{}: read again", heard.what)
+        elif isinstance(heard, BaseException):
+            raise heard
         elif self._managed is not None:
             self._managed.validated(heard)
 
     def _away(self, away: Away) -> None:
-        logger.warning("{}: {}; what was read before still stands", away.what, away.message)
-        if not self._unread or self._last_good is None:
+        self._report.away(away)
+        if self._unread and self._unread == self._unlisted and self._last_good is not None:
+            self._stand_in(self._last_good)
+
+    def _stand_in(self, last_good: LastGood) -> None:
+        """Begin with what was known before a restart, while the source cannot be read."""
+        try:
+            restored = last_good.load()
+        except SourceError as error:
+            logger.warning("{}", error)
             return
-        objects = self._last_good.load()
-        if objects:
-            logger.warning("the last good snapshot on disk stands in: {} objects", len(objects))
-            self._inventory.listed(frozenset(self._unread), objects)
-            self._unread.clear()
+        if restored is None:
+            return
+        message = "the last good snapshot stands in: {} objects; sessions stay as they are"
+        logger.warning(message, len(restored.objects))
+        objects = [_without_secret(parsed) for parsed in restored.objects]
+        self._inventory.listed(frozenset(self._unread), objects)
+        self._unread.clear()
 
     def _hear_exabgp(self, lines: tuple[str, ...]) -> None:
         if not lines:
@@ -219,47 +229,27 @@ class Speaker:
                 self._notice(notice)
 
     def _notice(self, notice: say.Notice) -> None:
-        if isinstance(notice, say.SessionUp):
-            self._session_up(notice.neighbor)
-        elif isinstance(notice, say.SessionDown):
-            logger.warning("{}: down: {}", self._name(notice.neighbor), explain(notice.reason))
-        elif isinstance(notice, say.SessionFailed):
-            self._session_failed(notice)
+        if isinstance(notice, say.SessionUp | say.SessionDown | say.SessionFailed):
+            self._report.session(notice, self._name(notice.neighbor))
+            if isinstance(notice, say.SessionUp):
+                self._learn(notice.neighbor)
         elif isinstance(notice, say.NeighborsFound):
             if self._managed is not None:
                 self._managed.neighbors_found(notice.neighbors)
         elif isinstance(notice, say.ConfigurationFound):
             self._configured(notice.neighbors)
         elif isinstance(notice, say.RouteRefused):
-            line = notice.line
-            logger.error(
-                "ExaBGP refuses {} for {}: its log says why; command: {}",
-                line.prefixes[0],
-                self._name(line.neighbors[0]),
-                line.text,
-            )
+            self._report.route_refused(notice, self._name(notice.line.neighbors[0]))
         elif isinstance(notice, say.QuestionFailed):
             logger.error("ExaBGP does not answer `{}`: its log says why", notice.command)
         else:
             logger.info("ExaBGP is shutting down")
 
-    def _session_up(self, neighbor: Address) -> None:
-        logger.info("{}: up", self._name(neighbor))
-        self._told_failed.discard(neighbor)
+    def _learn(self, neighbor: Address) -> None:
+        """Ask about a neighbor that a reload brought to somebody's own exabgp.conf."""
         known = {n.address for n in self._neighbors or ()}
         if self._managed is None and self._neighbors is not None and neighbor not in known:
-            self._dialogue.ask_configuration()  # a reload of somebody's exabgp.conf brought it
-
-    def _session_failed(self, notice: say.SessionFailed) -> None:
-        """Tell of a peer that cannot be reached once, not at each of ExaBGP's attempts."""
-        if notice.neighbor in self._told_failed:
-            return
-        self._told_failed.add(notice.neighbor)
-        logger.warning(
-            "{}: no session yet, ExaBGP goes on trying: {}",
-            self._name(notice.neighbor),
-            explain(notice.reason),
-        )
+            self._dialogue.ask_configuration()
 
     def _name(self, neighbor: Address) -> str:
         peer = self._routes.peers.get(neighbor)
@@ -273,7 +263,7 @@ class Speaker:
         if self._unread or (self._managed is None and self._neighbors is None):
             return
         touched = self._routes.refresh()
-        self._report(touched)
+        self._tell(touched)
         if touched.everything:
             self._sessions_changed()
         if self._dialogue.released:
@@ -336,51 +326,38 @@ class Speaker:
 
     # What is told and kept.
 
-    def _report(self, touched: Touched) -> None:
+    def _tell(self, touched: Touched) -> None:
         if touched.everything:
-            self._report_everything()
-        for name, refused in touched.verdicts.items():
-            if self._told.get(name) == refused and name in self._told:
-                continue
-            self._told[name] = refused
-            if refused is None:
-                logger.info("Service {}: announced", name)
-            else:
-                logger.info(
-                    "Service {}: not announced: {}: {}", name, refused.reason, refused.message
-                )
-        self._report_faults()
-
-    def _report_everything(self) -> None:
-        table = self._routes.table
-        self._told = dict(table.refused)
-        logger.info(
-            "decided for node {}: {} sessions, {} routes, {} Services not announced",
-            self._settings.node,
-            len(self._routes.sessions),
-            sum(len(table.adj_rib_out(s.peer.name)) for s in self._routes.sessions),
-            len(table.refused),
-        )
+            self._report.decided_all(self._settings.node, self._routes.table)
+        self._report.decided(touched.verdicts)
+        self._report.faults(self._inventory.faults)
         if not self._routes.node_known:
-            names = sorted(self._inventory.snapshot().nodes)
-            logger.warning(
-                "no Node is named {}: nothing that selects nodes by label applies; there are: {}",
-                self._settings.node,
-                ", ".join(names[:FAULTS_TOLD]) or "none",
-            )
-
-    def _report_faults(self) -> None:
-        faults = frozenset(self._inventory.faults)
-        if faults == self._told_faults:
-            return
-        news = sorted(faults - self._told_faults)
-        self._told_faults = faults
-        for fault in news[:FAULTS_TOLD]:
-            logger.error("{}", fault)
-        if len(news) > FAULTS_TOLD:
-            logger.error(
-                "and {} faults more: `exabgp-metallb check` tells them all", len(news) - FAULTS_TOLD
-            )
+            nodes = self._inventory.snapshot().nodes
+            self._report.node_missing(self._settings.node, nodes)
 
     def _keep(self, now: float) -> None:
         """Write the last good snapshot, now and then, from a thread of its own."""
+        if self._last_good is None or self._unlisted or now < self._save_at:
+            return
+        if not self._unsaved or (self._saver is not None and self._saver.is_alive()):
+            return
+        self._unsaved = False
+        self._save_at = now + SAVE_SECONDS
+        objects = tuple(self._inventory.objects())
+        self._saver = Thread(target=_save, args=(self._last_good, objects), name="last-good")
+        self._saver.daemon = True
+        self._saver.start()
+
+
+def _save(last_good: LastGood, objects: Iterable[Parsed]) -> None:
+    try:
+        last_good.save(objects)
+    except SourceError as error:
+        logger.warning("{}", error)
+
+
+def _without_secret(parsed: Parsed) -> Parsed:
+    """Return a restored BGPPeer as one that needs no Secret: its session is already configured."""
+    if isinstance(parsed.value, PeerSpec) and parsed.value.password_secret is not None:
+        return replace(parsed, value=replace(parsed.value, password_secret=None))
+    return parsed

@@ -22,6 +22,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         try:
+            build.find_etcd()  # first: without it nothing is worth a build
             build.find(Program.APISERVER)
         except UnavailableError:
             return  # the fixture finds the same and says so for each test

@@ -1,0 +1,61 @@
+"""How the node's programs are called: what the command line and the environment say."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from exabgp_metallb.values.objects import NodeName
+
+CONF_NAME = "exabgp.conf"
+LAST_GOOD_NAME = "last-good.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Options that `run` and `speaker` share.
+
+    Attributes:
+        node: our name among the Nodes.
+        namespace: where metallb.io resources and the legacy ConfigMap live.
+        lb_class: spec.loadBalancerClass of the Services that are ours; None: those without.
+        manifests: a folder or file of manifests to follow; None reads the Kubernetes API.
+        kubeconfig: None takes the pod's own account.
+        state_dir: the rendered exabgp.conf and the last good snapshot.
+        managed: we render exabgp.conf; otherwise it is somebody else's and holds our process.
+        process: our name in the process sections of somebody else's exabgp.conf.
+        metrics: where to serve metrics and health; None serves none.
+    """
+
+    node: NodeName
+    namespace: str
+    lb_class: str | None
+    manifests: Path | None
+    kubeconfig: Path | None
+    state_dir: Path
+    managed: bool
+    process: str
+    metrics: tuple[str, int] | None = None
+
+    @property
+    def conf(self) -> Path:
+        """The exabgp.conf of the managed mode."""
+        return self.state_dir / CONF_NAME
+
+    @property
+    def last_good(self) -> Path:
+        """The last good snapshot."""
+        return self.state_dir / LAST_GOOD_NAME
+
+
+def default_state_dir() -> Path:
+    """Return systemd's StateDirectory=, /var/lib for root, else the user's own state folder.
+
+    XDG Base Directory Specification: $XDG_STATE_HOME, by default ~/.local/state.
+    """
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    if os.geteuid() == 0:
+        return Path("/var/lib/exabgp-metallb")
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "exabgp-metallb"

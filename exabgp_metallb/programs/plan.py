@@ -1,0 +1,354 @@
+"""What a cluster would do, decided from objects alone and printed, never done.
+
+The decisions are those of the daemons, taken by the same functions. A plan is a pure function of
+the objects and the question; its shape is `plan_format`. Objects at fault are left out, as a daemon
+leaves them out, and named in `errors`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from exabgp_metallb.adapters.exabgp import conf
+from exabgp_metallb.decisions.advertise import NodeView, RibTable, contributions, rib_table
+from exabgp_metallb.decisions.allocate import allocate
+from exabgp_metallb.decisions.drain import drained
+from exabgp_metallb.decisions.sessions import sessions_of
+from exabgp_metallb.errors import UsageError
+from exabgp_metallb.parsing.inventory import Inventory
+from exabgp_metallb.programs.plan_format import (
+    CheckDocument,
+    FaultRow,
+    NodePlan,
+    PlanDocument,
+    RefusedRow,
+    RouteRow,
+    ServiceRow,
+    SessionRow,
+)
+from exabgp_metallb.values.addresses import prefix_order
+from exabgp_metallb.values.faults import Fault, ObjectRef
+from exabgp_metallb.values.objects import Node, NodeName, ObjectName
+from exabgp_metallb.values.outcome import Outcome
+from exabgp_metallb.values.reasons import Reason, Refused
+from exabgp_metallb.values.rib import Attributes
+from exabgp_metallb.values.sessions import Session
+from exabgp_metallb.values.snapshot import Snapshot
+from exabgp_metallb.values.specs import Parsed
+
+Outcomes = Mapping[ObjectName, Outcome]
+
+Verdicts = list[tuple[NodeName, Refused]]
+"""Why nodes do not announce one Service, in order of the node's name."""
+
+NAMES_IN_A_MESSAGE = 3
+
+_LATE_RULES = (Reason.NO_SESSION, Reason.NO_ENDPOINTS, Reason.NO_LOCAL_ENDPOINTS)
+"""Rules that come last: a node that one of these stops is all right but for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of a plan.
+
+    Attributes:
+        namespace: where our resources and the legacy ConfigMap live.
+        lb_class: the loadBalancerClass of the Services that are ours; None: those without one.
+        nodes: to plan; empty means every Node there is.
+        down: planned as if they had failed.
+        drained: planned in the first phase of a drain.
+    """
+
+    namespace: str = "metallb-system"
+    lb_class: str | None = None
+    nodes: frozenset[NodeName] = frozenset()
+    down: frozenset[NodeName] = frozenset()
+    drained: frozenset[NodeName] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """All that holds for the cluster as a whole.
+
+    Attributes:
+        snapshot: the Services in it show the addresses that were decided.
+        faults: of the objects; what they name is left out.
+        warnings: of the objects, and of where they came from.
+    """
+
+    snapshot: Snapshot
+    outcomes: Outcomes
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...] = field(default=())
+
+
+def decide(
+    objects: Iterable[Parsed], question: Question, warnings: Iterable[Fault] = ()
+) -> Decided:
+    """Take the decisions that no node takes by itself: what is valid, and who has which address.
+
+    Args:
+        objects: each one once.
+        question: what to plan.
+        warnings: of the reader of the objects.
+
+    Raises:
+        UsageError: the question names a node that no Node is.
+    """
+    inventory = Inventory(question.namespace, question.lb_class)
+    listed = tuple(objects)
+    inventory.listed(frozenset(parsed.ref.kind for parsed in listed), listed)
+    _refuse_unknown_nodes(inventory, question)
+    snapshot = inventory.snapshot()
+    decision = allocate(inventory.services, snapshot.intent.pools, snapshot.namespaces)
+    for name, outcome in decision.outcomes.items():
+        inventory.set_addresses(name, () if outcome.lease is None else outcome.lease.addresses)
+    complaints = [
+        Fault(ObjectRef("Service", name.namespace, name.name), "", outcome.complaint.message)
+        for name, outcome in decision.outcomes.items()
+        if outcome.complaint is not None
+    ]
+    told = (*inventory.warnings, *warnings, *complaints, *_unheld(inventory.snapshot(), question))
+    return Decided(
+        inventory.snapshot(), decision.outcomes, inventory.faults, tuple(sorted(set(told)))
+    )
+
+
+def _refuse_unknown_nodes(inventory: Inventory, question: Question) -> None:
+    known = inventory.snapshot().nodes.keys()
+    broken = {fault.object.name for fault in inventory.faults if fault.object.kind == "Node"}
+    asked = question.nodes | question.down | question.drained
+    unknown = sorted(asked - known - broken)
+    if unknown:
+        there = ", ".join(sorted(known)[:NAMES_IN_A_MESSAGE]) or "none at all"
+        more = len(known) - NAMES_IN_A_MESSAGE
+        there += f" and {more} more" if more > 0 else ""
+        raise UsageError(f"no Node is named {unknown[0]!r}; the input has {there}")
+
+
+def _unheld(snapshot: Snapshot, question: Question) -> Iterable[Fault]:
+    """Yield the peers that the configuration asks for and ExaBGP has no words for."""
+    for node in snapshot.nodes.values():
+        for peer, why in conf.refusals(sessions_of(snapshot.intent.peers, node)).items():
+            where, _, message = why.partition(": ")
+            yield Fault(ObjectRef("BGPPeer", question.namespace, peer), where, message)
+
+
+def check_document(decided: Decided) -> CheckDocument:
+    """Return what is wrong with the objects, and no plan."""
+    return CheckDocument(
+        valid=not decided.faults,
+        errors=[_fault_row(fault) for fault in decided.faults],
+        warnings=[_fault_row(fault) for fault in decided.warnings],
+    )
+
+
+def plan_document(
+    objects: Iterable[Parsed], question: Question, warnings: Iterable[Fault] = ()
+) -> PlanDocument:
+    """Return the whole plan.
+
+    Raises:
+        UsageError: the question names a node that no Node is.
+    """
+    decided = decide(objects, question, warnings)
+    nodes = decided.snapshot.nodes
+    planned = sorted(question.nodes & nodes.keys() if question.nodes else nodes)
+    cluster = _Cluster(decided.snapshot, question)
+    plans = {name: _node_plan(cluster, nodes[name]) for name in planned}
+    check = check_document(decided)
+    return PlanDocument(
+        valid=check["valid"],
+        errors=check["errors"],
+        warnings=check["warnings"],
+        services=[
+            _service_row(outcome, cluster)
+            for outcome in decided.outcomes.values()
+            if outcome.service in decided.snapshot.services
+        ],
+        nodes=plans,
+    )
+
+
+def _fault_row(fault: Fault) -> FaultRow:
+    return FaultRow(object=str(fault.object), field=fault.field, message=fault.message)
+
+
+class _Cluster:
+    """The nodes' decisions, each taken when it is first asked for."""
+
+    def __init__(self, snapshot: Snapshot, question: Question) -> None:
+        self.snapshot = snapshot
+        self.question = question
+        self._views: dict[NodeName, NodeView] = {}
+        self._tables: dict[NodeName, RibTable] = {}
+
+    def view(self, node: Node) -> NodeView:
+        if node.name not in self._views:
+            self._views[node.name] = NodeView(self.snapshot.intent, node)
+        return self._views[node.name]
+
+    def table(self, node: Node) -> RibTable:
+        if node.name not in self._tables:
+            self._tables[node.name] = rib_table(self.snapshot, self.view(node))
+        return self._tables[node.name]
+
+    def down(self, node: Node) -> Refused | None:
+        """Tell whether a node counts as failed."""
+        if node.name in self.question.down:
+            return Refused(Reason.NODE_DOWN, f"node {node.name} is planned as failed")
+        if not node.ready:
+            return Refused(Reason.NODE_DOWN, f"node {node.name} is NotReady")
+        return None
+
+    def verdicts(self, name: ObjectName) -> Verdicts | None:
+        """Return why no node announces a Service by BGP; None when one does."""
+        found: Verdicts = []
+        for node in sorted(self.snapshot.nodes.values(), key=lambda node: node.name):
+            refused = self.down(node) or self._refused(name, node)
+            if refused is None:
+                return None
+            found.append((node.name, refused))
+        return found
+
+    def _refused(self, name: ObjectName, node: Node) -> Refused | None:
+        if node.name in self._tables:
+            return self._tables[node.name].refused.get(name)
+        endpoints = self.snapshot.endpoints.get(name, ())
+        decided = contributions(self.snapshot.services[name], endpoints, self.view(node))
+        return decided if isinstance(decided, Refused) else None
+
+
+def _node_plan(cluster: _Cluster, node: Node) -> NodePlan:
+    down = cluster.down(node)
+    if down is not None:
+        with_address = [n for n, service in cluster.snapshot.services.items() if service.ingress]
+        refused = [_refused_row(name, down) for name in sorted(with_address)]
+        return NodePlan(sessions=[], bgp=[], l2=[], refused=refused)
+    table = cluster.table(node)
+    drain = node.name in cluster.question.drained
+    return NodePlan(
+        sessions=[_session_row(session) for session in table.view.sessions],
+        bgp=[row for session in table.view.sessions for row in _routes(table, session, drain)],
+        l2=[],
+        refused=[
+            _refused_row(name, table.refused[name])
+            for name in sorted(table.refused)
+            if table.refused[name].reason is not Reason.NO_IP_ALLOCATED
+        ],
+    )
+
+
+def _session_row(session: Session) -> SessionRow:
+    peer = session.peer
+    return SessionRow(
+        peer=peer.name,
+        address=_text(peer.address),
+        port=peer.port,
+        localASN=peer.speaking_asn,
+        peerASN=str(peer.peer_asn) if isinstance(peer.peer_asn, str) else peer.peer_asn,
+        localAddress=_text(session.local_address),
+        routerID=_text(peer.router_id),
+        holdTime=session.hold_seconds,
+        keepaliveTime=session.keepalive_seconds,
+        ebgpMultiHop=peer.ebgp_multihop,
+        password=peer.password is not None,
+        bfdProfile=peer.bfd_profile,
+        gracefulRestart=peer.graceful_restart,
+        vrf=peer.vrf,
+        interface=peer.interface,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _routes(table: RibTable, session: Session, drain: bool) -> Iterable[RouteRow]:  # noqa: FBT001 -- as _node_plan found it
+    peer = session.peer
+    rib = table.adj_rib_out(peer.name)
+    if drain:
+        rib = drained(rib, peer)
+    for prefix in sorted(rib, key=prefix_order):
+        services = table.services_of(peer.name, prefix)
+        yield _route_row(peer.name, str(prefix), rib[prefix], services)
+
+
+def _route_row(
+    peer: str, prefix: str, attributes: Attributes, services: Iterable[ObjectName]
+) -> RouteRow:
+    return RouteRow(
+        peer=peer,
+        prefix=prefix,
+        nextHop="self" if attributes.next_hop is None else str(attributes.next_hop),
+        localPref=attributes.local_pref,
+        communities=[str(community) for community in attributes.communities],
+        largeCommunities=[str(community) for community in attributes.large_communities],
+        services=[str(name) for name in services],
+    )
+
+
+def _refused_row(name: ObjectName, refused: Refused) -> RefusedRow:
+    return RefusedRow(
+        service=str(name), protocol="bgp", reason=str(refused.reason), message=refused.message
+    )
+
+
+def _service_row(outcome: Outcome, cluster: _Cluster) -> ServiceRow:
+    lease = outcome.lease
+    if lease is None:
+        why = "it has no address" if outcome.refused is None else outcome.refused.message
+        return ServiceRow(service=str(outcome.service), addresses=[], pool=None, message=why)
+    return ServiceRow(
+        service=str(outcome.service),
+        addresses=[str(address) for address in lease.addresses],
+        pool=lease.pool,
+        message=_unannounced(outcome.service, lease.pool, cluster),
+    )
+
+
+def _unannounced(name: ObjectName, pool: str, cluster: _Cluster) -> str | None:
+    """Tell in one line why a Service with an address is announced nowhere; None when it is."""
+    intent = cluster.snapshot.intent
+    if any(pool in ad.pools for ad in intent.l2_advertisements):
+        return None
+    if not any(pool in ad.pools for ad in intent.bgp_advertisements):
+        return (
+            f"not announced: no BGPAdvertisement and no L2Advertisement is for pool {pool}: add one"
+        )
+    if not cluster.snapshot.nodes:
+        return "not announced: there is no Node that could"
+    verdicts = cluster.verdicts(name)
+    return None if verdicts is None else f"not announced: {_summary(verdicts)}"
+
+
+def _summary(verdicts: Verdicts) -> str:
+    """Say each reason once, in the words for its first node; those nearest to success first."""
+
+    def order(verdict: tuple[NodeName, Refused]) -> tuple[int, str]:
+        reason = verdict[1].reason
+        late = _LATE_RULES.index(reason) if reason in _LATE_RULES else len(_LATE_RULES)
+        return late, reason
+
+    parts = []
+    for _, group in groupby(sorted(verdicts, key=order), key=lambda verdict: verdict[1].reason):
+        first, *others = group
+        differing = sum(1 for _, refused in others if refused != first[1])
+        more = f" ({differing} more nodes: the same)" if differing else ""
+        parts.append(first[1].message + more)
+    return "; ".join(parts)
+
+
+def node_sessions(
+    objects: Iterable[Parsed], question: Question, node: NodeName
+) -> tuple[tuple[Session, ...], Decided]:
+    """Return the sessions that a node holds while it is up, and what was decided before that.
+
+    Raises:
+        UsageError: no Node has that name.
+    """
+    decided = decide(objects, replace(question, nodes=frozenset({node})))
+    found = decided.snapshot.nodes.get(node)
+    if found is None:
+        raise UsageError(f"Node {node} is at fault and cannot be planned: see `check`")
+    return sessions_of(decided.snapshot.intent.peers, found), decided

@@ -1,0 +1,124 @@
+"""The small parent that units and containers start: keeps ExaBGP, with our settings, alive.
+
+ExaBGP is the parent of the speaker and owns the BGP sessions; this is the parent of ExaBGP. It
+sees that the configuration ExaBGP starts on is one that ExaBGP can read: the last rendered one, so
+that the sessions of before are there at once, or one that holds our process alone.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from loguru import logger
+
+from exabgp_metallb.adapters.exabgp import conf
+from exabgp_metallb.adapters.files.aside import write_aside
+from exabgp_metallb.errors import ExabgpError
+
+SPEAKER_COMMAND = (sys.executable, "-m", "exabgp_metallb", "speaker")
+"""What exabgp.conf runs. Settings go through the environment, so the file does not hold them."""
+
+STARTS = 5  # of ExaBGP within STARTS_SECONDS; whatever ends it more often than that will again
+STARTS_SECONDS = 300.0
+STOP_SECONDS = 5.0  # ExaBGP gives its processes two
+
+EXABGP_ENVIRONMENT: Mapping[str, str] = {
+    "exabgp_api_ack": "true",  # the window counts answers
+    "exabgp_api_cli": "false",  # no named pipes: nothing but the speaker gives orders
+    "exabgp_cache_attributes": "true",
+    "exabgp_daemon_daemonize": "false",
+    "exabgp_daemon_drop": "false",  # we start it as who it shall be
+    "exabgp_log_destination": "stderr",
+    "exabgp_log_level": "WARNING",
+}
+"""ExaBGP's settings, each as the environment variable that its env file would hold."""
+
+
+class Supervisor:
+    """Starts ExaBGP, again when it ends by itself, and ends it when told to.
+
+    Args:
+        path: of exabgp.conf.
+        environment: for ExaBGP and the speaker below it.
+    """
+
+    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+        self._path = path
+        self._environment = environment
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+        self._starts: deque[float] = deque(maxlen=STARTS)
+
+    def run(self) -> int:
+        """Return the exit status: 0 after SIGTERM or SIGINT, 1 when ExaBGP cannot be kept alive."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        while not self._stopping:
+            if self._too_often(time.monotonic()):
+                logger.error("ExaBGP ended {} times in {:.0f} s: giving up", STARTS, STARTS_SECONDS)
+                return 1
+            self._prepare()
+            status = self._run_once()
+            if not self._stopping:
+                logger.error("ExaBGP ended with status {}: it is started again", status)
+        return 0
+
+    def _too_often(self, now: float) -> bool:
+        full = len(self._starts) == STARTS and now - self._starts[0] < STARTS_SECONDS
+        self._starts.append(now)
+        return full
+
+    def _prepare(self) -> None:
+        """See to it that there is a configuration on which ExaBGP starts."""
+        if self._path.exists():
+            try:
+                conf.validate(self._path)
+            except ExabgpError as error:
+                logger.error("{}; starting without neighbors", error)
+            else:
+                return
+        write_aside(self._path, conf.render((), run=SPEAKER_COMMAND).encode("ascii"), mode=0o600)
+
+    def _run_once(self) -> int:
+        command = [sys.executable, "-m", "exabgp", "server", str(self._path)]
+        self._child = subprocess.Popen(
+            command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        if self._stopping:  # the signal came while it was being started
+            self._child.terminate()
+        return self._child.wait()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- signal's own
+        self._stopping = True
+        child = self._child
+        if child is None or child.poll() is not None:
+            return
+        child.terminate()
+        signal.signal(signal.SIGALRM, lambda *_: child.kill())
+        signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
+
+
+def environment(own: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of ExaBGP: ours, its settings, and the options of the speaker.
+
+    Args:
+        own: options of the speaker as EXABGP_METALLB_* variables.
+    """
+    user = {"exabgp_daemon_user": _user()}
+    return {**os.environ, **EXABGP_ENVIRONMENT, **user, **own}
+
+
+def _user() -> str:
+    import pwd  # noqa: PLC0415 -- needed once
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user need not have a name; ExaBGP then keeps who it is
+        return "nobody"
