@@ -29,6 +29,7 @@ class Touched:
         everything: the intent or the node changed: sessions and every route are to be looked at.
         urgent: routes to look at before all bulk: small batches, and endpoints that moved.
         bulk: the other routes.
+        faults: what is at fault in the objects has changed.
         verdicts: the Services decided again, and why each is not announced (None: it is).
     """
 
@@ -36,6 +37,7 @@ class Touched:
     urgent: tuple[tuple[PeerName, Prefix], ...] = ()
     bulk: tuple[tuple[PeerName, Prefix], ...] = ()
     verdicts: Mapping[ObjectName, Refused | None] = field(default_factory=dict)
+    faults: bool = False
 
 
 class NodeRoutes:
@@ -71,7 +73,9 @@ class NodeRoutes:
     def refresh(self) -> Touched:
         """Decide again whatever changed since the last call."""
         changes = self.inventory.take_changes()
-        if self._allocate is not None and (changes.intent or changes.services):
+        if self._allocate is not None and (
+            changes.intent or changes.services or changes.namespaces
+        ):
             self._allocate(self.inventory, changes)
             changes = _united(changes, self.inventory.take_changes())
         snapshot = self.inventory.snapshot()
@@ -79,7 +83,8 @@ class NodeRoutes:
         node = snapshot.nodes.get(self.node_name, self._node)
         if self._stale or snapshot.intent is not self._intent or node != self._node:
             self._stale, self._intent, self._node = False, snapshot.intent, node
-            return self._rebuild()
+            self._rebuild()
+            return Touched(everything=True, faults=changes.faults)
         return self._update(changes)
 
     def decide_anew(self) -> None:
@@ -98,25 +103,20 @@ class NodeRoutes:
 
     def in_a_pool(self, prefix: Prefix) -> bool:
         """Tell whether a prefix shares an address with a pool."""
-        first, last = prefix.network_address, prefix.broadcast_address
-        return any(
-            r.first.version == first.version and r.first <= last and first <= r.last
-            for pool in self.inventory.snapshot().intent.pools
-            for r in pool.ranges
-        )
+        pools = self.inventory.snapshot().intent.pools
+        return any(r.overlaps(prefix) for pool in pools for r in pool.ranges)
 
     @property
     def node_known(self) -> bool:
         """Tell whether a Node of our name is among the objects."""
         return self.node_name in self.inventory.snapshot().nodes
 
-    def _rebuild(self) -> Touched:
+    def _rebuild(self) -> None:
         intent = self._adapt(self._intent)
         view = NodeView(intent, self._node)
         self.table = rib_table(replace(self.inventory.snapshot(), intent=intent), view)
         self.peers = {s.peer.address: s.peer.name for s in view.sessions if s.peer.address}
         self.addresses = {name: address for address, name in self.peers.items()}
-        return Touched(everything=True)
 
     def _update(self, changes: Changes) -> Touched:
         routes: dict[tuple[PeerName, Prefix], None] = {}
@@ -130,8 +130,10 @@ class NodeRoutes:
             into = routes if name in changes.services else urgent
             into.update(dict.fromkeys(touched))
         if len(routes) + len(urgent) <= SMALL_BATCH:
-            return Touched(urgent=(*urgent, *routes), verdicts=verdicts)
-        return Touched(urgent=tuple(urgent), bulk=tuple(routes), verdicts=verdicts)
+            return Touched(urgent=(*urgent, *routes), verdicts=verdicts, faults=changes.faults)
+        return Touched(
+            urgent=tuple(urgent), bulk=tuple(routes), verdicts=verdicts, faults=changes.faults
+        )
 
 
 def _united(first: Changes, second: Changes) -> Changes:
@@ -141,4 +143,5 @@ def _united(first: Changes, second: Changes) -> Changes:
         namespaces=first.namespaces | second.namespaces,
         services=first.services | second.services,
         endpoints=first.endpoints | second.endpoints,
+        faults=first.faults or second.faults,
     )

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Protocol
 
 from loguru import logger
@@ -23,6 +22,7 @@ from exabgp_metallb.adapters.exabgp import dialogue as say
 from exabgp_metallb.adapters.exabgp.dialogue import Dialogue
 from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor
 from exabgp_metallb.adapters.files.last_good import LastGood
+from exabgp_metallb.adapters.metrics import Vitals
 from exabgp_metallb.adapters.source import (
     Away,
     Back,
@@ -33,19 +33,18 @@ from exabgp_metallb.adapters.source import (
     Put,
     Source,
 )
-from exabgp_metallb.errors import SourceError
 from exabgp_metallb.parsing.inventory import Changes, Inventory
+from exabgp_metallb.programs.keeper import Keeper
 from exabgp_metallb.programs.managed import ManagedConfiguration, Validated
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.programs.report import Report
 from exabgp_metallb.values.addresses import Address, Prefix
 from exabgp_metallb.values.intent import Intent
 from exabgp_metallb.values.objects import NodeName
-from exabgp_metallb.values.specs import Parsed, PeerSpec
+from exabgp_metallb.values.specs import Parsed
 
 BATCH = 500  # events taken in one turn: a few milliseconds of work, then urgent routes go out
 TURN_SECONDS = 1.0  # the longest wait; deadlines of the window are shorter
-SAVE_SECONDS = 5.0  # between two writes of the last good snapshot
 
 
 class Pipe(Protocol):
@@ -90,6 +89,7 @@ class Speaker:
         connect: makes the pipe, given the listener for ExaBGP's lines.
         last_good: keeps the snapshot on disk; None keeps none.
         allocate: gives addresses to Services where no controller does; see NodeRoutes.
+        publish: is told how the speaker is, each time its loop turns.
     """
 
     def __init__(
@@ -101,13 +101,15 @@ class Speaker:
         connect: Callable[[Callable[[tuple[str, ...]], None]], Pipe],
         last_good: LastGood | None = None,
         allocate: Callable[[Inventory, Changes], None] | None = None,
+        publish: Callable[[Vitals], None] | None = None,
     ) -> None:
+        self._publish = publish
         self._settings = settings
         self._inbox: SimpleQueue[Heard] = SimpleQueue()
         self._source = source(self._inbox.put)
         self._pipe = connect(self._inbox.put)
-        self._last_good = last_good
         self._inventory = inventory
+        self._keeper = None if last_good is None else Keeper(last_good, inventory.objects)
         self._routes = NodeRoutes(
             inventory, settings.node, allocate=allocate, adapt=self._with_neighbors
         )
@@ -121,9 +123,9 @@ class Speaker:
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
         self._unlisted = set(settings.kinds)  # kinds that the source has not told of
         self._report = Report()
-        self._unsaved = False
-        self._save_at = 0.0  # monotonic seconds
-        self._saver: Thread | None = None
+        self._sources_away: set[str] = set()  # what the source cannot read now
+        self._faulty = False
+        self._refused_lines = 0
         self._ended = False
 
     def run(self) -> None:
@@ -147,17 +149,21 @@ class Speaker:
     def _turn(self) -> None:
         for heard in self._take():
             self._hear(heard)
-            self._unsaved |= isinstance(heard, Put | Gone | Listed)
+            if self._keeper is not None and isinstance(heard, Put | Gone | Listed):
+                self._keeper.changed()
         if self._ended:
             return
         self._decide()
         now = time.monotonic()
         if self._managed is not None:
             self._managed.act(now)
-        self._keep(now)
+        if self._keeper is not None and not self._unlisted:
+            self._keeper.act(now)
         lines = self._dialogue.lines(now)
         if lines:
             self._pipe.write(lines)
+        if self._publish is not None:
+            self._publish(self._vitals(now))
 
     def _take(self) -> list[Heard]:
         """Wait for something to happen or to fall due, and return all that has happened."""
@@ -192,31 +198,27 @@ class Speaker:
             self._unread -= heard.kinds
             self._unlisted -= heard.kinds
         elif isinstance(heard, Away):
-            self._away(heard)
+            self._source_away(heard)
         elif isinstance(heard, Back):
             logger.info("{}: read again", heard.what)
+            self._sources_away.discard(heard.what)
         elif isinstance(heard, BaseException):
             raise heard
         elif self._managed is not None:
             self._managed.validated(heard)
 
-    def _away(self, away: Away) -> None:
+    def _source_away(self, away: Away) -> None:
         self._report.away(away)
-        if self._unread and self._unread == self._unlisted and self._last_good is not None:
-            self._stand_in(self._last_good)
+        self._sources_away.add(away.what)
+        if self._keeper is not None and self._unread == self._unlisted != set():
+            self._stand_in(self._keeper.restore())
 
-    def _stand_in(self, last_good: LastGood) -> None:
+    def _stand_in(self, objects: tuple[Parsed, ...]) -> None:
         """Begin with what was known before a restart, while the source cannot be read."""
-        try:
-            restored = last_good.load()
-        except SourceError as error:
-            logger.warning("{}", error)
-            return
-        if restored is None:
+        if not objects:
             return
         message = "the last good snapshot stands in: {} objects; sessions stay as they are"
-        logger.warning(message, len(restored.objects))
-        objects = [_without_secret(parsed) for parsed in restored.objects]
+        logger.warning(message, len(objects))
         self._inventory.listed(frozenset(self._unread), objects)
         self._unread.clear()
 
@@ -239,6 +241,7 @@ class Speaker:
         elif isinstance(notice, say.ConfigurationFound):
             self._configured(notice.neighbors)
         elif isinstance(notice, say.RouteRefused):
+            self._refused_lines += 1
             self._report.route_refused(notice, self._name(notice.line.neighbors[0]))
         elif isinstance(notice, say.QuestionFailed):
             logger.error("ExaBGP does not answer `{}`: its log says why", notice.command)
@@ -324,40 +327,36 @@ class Speaker:
         peers = tuple(n.as_peer() for n in neighbors)
         return replace(intent, peers=peers, bgp_advertisements=advertisements)
 
-    # What is told and kept.
+    # What is told.
 
     def _tell(self, touched: Touched) -> None:
         if touched.everything:
             self._report.decided_all(self._settings.node, self._routes.table)
         self._report.decided(touched.verdicts)
-        self._report.faults(self._inventory.faults)
+        if touched.faults:
+            self._report.faults(self._inventory.faults)
+            self._faulty = bool(self._inventory.faults)
         if not self._routes.node_known:
             nodes = self._inventory.snapshot().nodes
             self._report.node_missing(self._settings.node, nodes)
 
-    def _keep(self, now: float) -> None:
-        """Write the last good snapshot, now and then, from a thread of its own."""
-        if self._last_good is None or self._unlisted or now < self._save_at:
-            return
-        if not self._unsaved or (self._saver is not None and self._saver.is_alive()):
-            return
-        self._unsaved = False
-        self._save_at = now + SAVE_SECONDS
-        objects = tuple(self._inventory.objects())
-        self._saver = Thread(target=_save, args=(self._last_good, objects), name="last-good")
-        self._saver.daemon = True
-        self._saver.start()
-
-
-def _save(last_good: LastGood, objects: Iterable[Parsed]) -> None:
-    try:
-        last_good.save(objects)
-    except SourceError as error:
-        logger.warning("{}", error)
-
-
-def _without_secret(parsed: Parsed) -> Parsed:
-    """Return a restored BGPPeer as one that needs no Secret: its session is already configured."""
-    if isinstance(parsed.value, PeerSpec) and parsed.value.password_secret is not None:
-        return replace(parsed, value=replace(parsed.value, password_secret=None))
-    return parsed
+    def _vitals(self, now: float) -> Vitals:
+        sessions = {str(s.peer.address): s for s in self._routes.sessions}
+        missing = sorted(self._unread) or ([] if self._dialogue.released else ["ExaBGP"])
+        return Vitals(
+            turned_at=now,
+            loaded=not self._unread,
+            stale=bool(self._sources_away or self._faulty),
+            waiting_for=tuple(missing),
+            away=frozenset(self._sources_away),
+            sessions={
+                f"{address}:{s.peer.port}": s.peer.address is not None
+                and self._dialogue.is_up(s.peer.address)
+                for address, s in sessions.items()
+            },
+            prefixes={
+                f"{address}:{s.peer.port}": len(self._routes.table.adj_rib_out(s.peer.name))
+                for address, s in sessions.items()
+            },
+            refused_lines=self._refused_lines,
+        )

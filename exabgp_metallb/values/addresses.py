@@ -86,6 +86,14 @@ class AddressRange:
     def __str__(self) -> str:
         return f"{self.first}-{self.last}"
 
+    def overlaps(self, prefix: Prefix) -> bool:
+        """Tell whether range and prefix share an address."""
+        return (
+            prefix.version == self.first.version
+            and int(self.first) <= int(prefix.broadcast_address)
+            and int(prefix.network_address) <= int(self.last)
+        )
+
     def at(self, index: int) -> Address:
         """Return the address `index` places after the first; 0 <= index < size."""
         return self.first + index

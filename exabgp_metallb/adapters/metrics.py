@@ -1,0 +1,168 @@
+"""Metrics and health over HTTP, for Prometheus and for probes.
+
+The owner publishes a `Vitals` value whenever it has changed; a scrape reads the last one, so no
+lock is shared with the thread that decides. MetalLB's names where the meaning is the same.
+
+`/metrics`: the text format. `/healthz`: 200 while the owner's loop turns, else 503. `/readyz`: 200
+once every kind of object was read and the table was handed to ExaBGP, else 503 and what is missing.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import socket
+from socketserver import BaseServer
+from threading import Thread
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+STUCK_SECONDS = 30.0  # the loop turns each second; this long without a turn is no load any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """How a speaker is, as one value.
+
+    Attributes:
+        turned_at: when the loop turned last, in monotonic seconds.
+        loaded: every kind of object has been read.
+        stale: some object is refused, or the source is away: what is in force is not the newest.
+        waiting_for: what readiness lacks; empty when ready.
+        away: sources or kinds that cannot be read now.
+        sessions: by peer (`address:port`), whether its session is established.
+        prefixes: by peer, how many prefixes it should hold.
+        refused_lines: commands that ExaBGP has refused since the start.
+    """
+
+    turned_at: float = 0.0
+    loaded: bool = False
+    stale: bool = False
+    waiting_for: tuple[str, ...] = ("start",)
+    away: frozenset[str] = frozenset()
+    sessions: Mapping[str, bool] = field(default_factory=dict)
+    prefixes: Mapping[str, int] = field(default_factory=dict)
+    refused_lines: int = 0
+
+
+class _VitalsCollector(Collector):
+    """Turns the last vitals into metrics at each scrape."""
+
+    def __init__(self) -> None:
+        self.vitals = Vitals()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics; see prometheus_client's custom collectors."""
+        vitals = self.vitals
+        yield _gauge(
+            "metallb_k8s_client_config_loaded_bool",
+            "1 if every kind of object has been read at least once.",
+            vitals.loaded,
+        )
+        yield _gauge(
+            "metallb_k8s_client_config_stale_bool",
+            "1 if an object is refused or the source is away.",
+            vitals.stale,
+        )
+        away = GaugeMetricFamily(
+            "exabgp_metallb_source_away",
+            "1 for each kind or folder that cannot be read now; what was read before stands.",
+            labels=["source"],
+        )
+        for what in sorted(vitals.away):
+            away.add_metric([what], 1)
+        yield away
+        yield _by_peer(
+            "metallb_bgp_session_up", "1 if the session is established.", vitals.sessions
+        )
+        yield _by_peer(
+            "metallb_bgp_announced_prefixes_total",
+            "Prefixes that the peer should hold from this node.",
+            vitals.prefixes,
+        )
+        refused = "Commands that ExaBGP has refused."
+        yield CounterMetricFamily(
+            "exabgp_metallb_refused_lines", refused, value=vitals.refused_lines
+        )
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=float(value))
+
+
+def _by_peer(name: str, text: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["peer"])
+    for peer, value in sorted(values.items()):
+        family.add_metric([peer], float(value))
+    return family
+
+
+class Metrics:
+    """The HTTP server; `publish` is all that its owner does after `start`."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self._collector = _VitalsCollector()
+        self._registry = CollectorRegistry()
+        self._registry.register(self._collector)
+        self._server = ThreadingHTTPServer((address, port), self._handler)
+        self._server.daemon_threads = True
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; the kernel's choice when 0 was asked for."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Serve from a thread."""
+        Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    def publish(self, vitals: Vitals) -> None:
+        """Let scrapes see this from now on."""
+        self._collector.vitals = vitals
+
+    def _handler(
+        self, request: socket, client_address: tuple[str, int], server: BaseServer
+    ) -> BaseHTTPRequestHandler:
+        return _Handler(self._answer, request, client_address, server)
+
+    def _answer(self, path: str) -> tuple[int, str, bytes]:
+        vitals = self._collector.vitals
+        if path == "/metrics":
+            return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
+        if path == "/healthz":
+            turning = time.monotonic() - vitals.turned_at < STUCK_SECONDS
+            return (200, "text/plain", b"ok\n") if turning else (503, "text/plain", b"stuck\n")
+        if path == "/readyz":
+            if not vitals.waiting_for:
+                return 200, "text/plain", b"ok\n"
+            return 503, "text/plain", f"waiting for {', '.join(vitals.waiting_for)}\n".encode()
+        return 404, "text/plain", b"/metrics, /healthz and /readyz are here\n"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection: asks `answer` for what a path has to say."""
+
+    def __init__(
+        self,
+        answer: Callable[[str], tuple[int, str, bytes]],
+        request: socket,
+        client_address: tuple[str, int],
+        server: BaseServer,
+    ) -> None:
+        self._answer = answer
+        super().__init__(request, client_address, server)
+
+    def do_GET(self) -> None:
+        """Answer a GET."""
+        status, content_type, body = self._answer(self.path.partition("?")[0])
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- http.server's name
+        """Stay quiet: probes come every few seconds."""
