@@ -8,7 +8,13 @@ from typing import TypedDict
 
 
 class FaultRow(TypedDict):
-    """A mistake in an object of the user: `BGPPeer/metallb-system/router-1`, the field, the way out."""
+    """A mistake in an object of the user.
+
+    Attributes:
+        object: as in `BGPPeer/metallb-system/router-1`.
+        field: `spec.addresses[1]`; empty for the object as a whole.
+        message: what was found, and what would be right.
+    """
 
     object: str
     field: str

@@ -1,0 +1,272 @@
+"""The command line: arguments, environment and exit codes.
+
+    0  done; for `plan` and `check`: the configuration is valid
+    1  at least one object is rejected
+    2  the input cannot be read, or the call is wrong
+
+Every option that daemons have too can be given as EXABGP_METALLB_<OPTION> in the environment. What
+a command needs beyond the standard library and click is imported when it is called: `--help` and
+shell completion stay quick.
+"""
+
+import io
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+
+import click
+
+from exabgp_metallb import __version__
+from exabgp_metallb.errors import Error
+
+if TYPE_CHECKING:
+    from exabgp_metallb.programs.plan import Question
+    from exabgp_metallb.programs.plan_format import CheckDocument
+    from exabgp_metallb.values.faults import Fault
+    from exabgp_metallb.values.specs import Parsed
+
+VALID, REJECTED, WRONG = 0, 1, 2
+
+NAME = "exabgp-metallb"
+SHELLS = ("bash", "zsh", "fish")
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Document = TypeVar("_Document", bound="CheckDocument")
+
+
+class Failure(click.ClickException):
+    """Ends the program with a message: the input cannot be read, or the call is wrong."""
+
+    exit_code = WRONG
+
+
+class Commands(click.Group):
+    """Tells our own errors as click tells its own: one line on standard error, exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
+        from exabgp_metallb.programs.terminal import clean  # noqa: PLC0415 -- see above
+
+        try:
+            return super().invoke(ctx)
+        except Error as error:
+            raise Failure(clean(str(error))) from error
+
+
+def env(option: str) -> str:
+    """Return the environment's name for an option: its twin."""
+    return f"EXABGP_METALLB_{option.upper().replace('-', '_')}"
+
+
+def twin(name: str, **settings: Any) -> Callable[[_Command], _Command]:  # noqa: ANN401 -- click's own
+    """Return the decorator for an option `--name` that the environment may give as well."""
+    return click.option(f"--{name}", envvar=env(name), show_envvar=True, **settings)
+
+
+def cluster_options(command: _Command) -> _Command:
+    """Add the options that say which objects are ours; every program has them."""
+    namespace = twin(
+        "namespace",
+        default="metallb-system",
+        show_default=True,
+        metavar="NAME",
+        help="Where the metallb.io resources and the legacy ConfigMap live.",
+    )
+    lb_class = twin(
+        "lb-class",
+        metavar="NAME",
+        help="Only Services of this loadBalancerClass are ours; without it, those without one.",
+    )
+    return namespace(lb_class(command))
+
+
+def file_option(command: _Command) -> _Command:
+    """Add the option that names the manifests to read once."""
+    return click.option(
+        "-f",
+        "--file",
+        "files",
+        multiple=True,
+        required=True,
+        metavar="FILE_OR_DIR",
+        help="A YAML or JSON file, a folder, or - for standard input; may be repeated.",
+    )(command)
+
+
+def output_option(command: _Command) -> _Command:
+    """Add the choice of the output's form."""
+    return click.option(
+        "-o",
+        "--output",
+        "form",
+        type=click.Choice(("table", "json", "yaml")),
+        default="table",
+        show_default=True,
+        help="Tables for people, JSON or YAML for programs.",
+    )(command)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=NAME, message="%(prog)s %(version)s")
+def commands() -> None:
+    """A load balancer for bare-metal Kubernetes: MetalLB's resources, ExaBGP's sessions."""
+
+
+@commands.command()
+@file_option
+@output_option
+@click.option("--node", "nodes", multiple=True, metavar="NAME", help="Plan this node only.")
+@click.option("--down", multiple=True, metavar="NAME", help="Plan as if this node had failed.")
+@click.option("--drain", multiple=True, metavar="NAME", help="Plan the drain of this node.")
+@cluster_options
+@click.pass_context
+def plan(  # noqa: PLR0913 -- one for each option
+    ctx: click.Context,
+    *,
+    files: tuple[str, ...],
+    form: str,
+    nodes: tuple[str, ...],
+    down: tuple[str, ...],
+    drain: tuple[str, ...],
+    namespace: str,
+    lb_class: str | None,
+) -> None:
+    """Print what a cluster would do.
+
+    The manifests are read and all decisions taken as the daemons take them; nothing is touched.
+
+    Exits with 0 when the configuration is valid, 1 when at least one object is rejected, 2 when the
+    input cannot be read or the call is wrong.
+    """
+    from exabgp_metallb.programs.plan import Question, plan_document  # noqa: PLC0415 -- see above
+    from exabgp_metallb.programs.plan_tables import plan_text  # noqa: PLC0415 -- see above
+
+    question = Question(
+        namespace=namespace,
+        lb_class=lb_class,
+        nodes=frozenset(nodes),
+        down=frozenset(down),
+        drained=frozenset(drain),
+    )
+    document = plan_document(*_read(files, question))
+    _print(document, form, plan_text)
+    ctx.exit(_verdict(document))
+
+
+@commands.command()
+@file_option
+@output_option
+@cluster_options
+@click.pass_context
+def check(
+    ctx: click.Context,
+    *,
+    files: tuple[str, ...],
+    form: str,
+    namespace: str,
+    lb_class: str | None,
+) -> None:
+    """Print what is wrong with manifests.
+
+    Each fault comes with the object, the field, and what would be right.
+
+    Exits as `plan` does.
+    """
+    from exabgp_metallb.programs.plan import (  # noqa: PLC0415 -- see above
+        Question,
+        check_document,
+        decide,
+    )
+    from exabgp_metallb.programs.plan_tables import check_text  # noqa: PLC0415 -- see above
+
+    question = Question(namespace=namespace, lb_class=lb_class)
+    document = check_document(decide(*_read(files, question)))
+    _print(document, form, check_text)
+    ctx.exit(_verdict(document))
+
+
+@commands.command()
+@click.argument("node")
+@file_option
+@click.option("--show-passwords", is_flag=True, help="Print passwords instead of asterisks.")
+@cluster_options
+@click.pass_context
+def render(
+    ctx: click.Context,
+    *,
+    node: str,
+    files: tuple[str, ...],
+    show_passwords: bool,
+    namespace: str,
+    lb_class: str | None,
+) -> None:
+    """Print the exabgp.conf of a node.
+
+    Exits as `plan` does; what is wrong is told on standard error.
+    """
+    from exabgp_metallb.programs import render as program  # noqa: PLC0415 -- see above
+    from exabgp_metallb.programs.plan import Question, check_document  # noqa: PLC0415 -- see above
+    from exabgp_metallb.programs.plan_tables import check_text  # noqa: PLC0415 -- see above
+    from exabgp_metallb.programs.terminal import write  # noqa: PLC0415 -- see above
+
+    question = Question(namespace=namespace, lb_class=lb_class, nodes=frozenset({node}))
+    passwords = program.shown if show_passwords else program.hidden
+    text, decided = program.exabgp_conf(*_read(files, question), passwords=passwords)
+    document = check_document(decided)
+    write(text)
+    if document["errors"] or document["warnings"]:
+        click.echo(check_text(document, sys.stderr), err=True, nl=False)
+    ctx.exit(_verdict(document))
+
+
+@commands.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    r"""Print a shell's completion script.
+
+    \b
+    bash:  eval "$(exabgp-metallb completion bash)"
+    zsh:   eval "$(exabgp-metallb completion zsh)"
+    fish:  exabgp-metallb completion fish | source
+    """
+    from click.shell_completion import get_completion_class  # noqa: PLC0415 -- see above
+
+    from exabgp_metallb.programs.terminal import write  # noqa: PLC0415 -- see above
+
+    complete = get_completion_class(shell)
+    assert complete is not None  # noqa: S101 -- SHELLS are click's own
+    write(complete(commands, {}, NAME, "_EXABGP_METALLB_COMPLETE").source() + "\n")
+
+
+def _read(
+    files: tuple[str, ...], question: "Question"
+) -> tuple[tuple["Parsed", ...], "Question", tuple["Fault", ...]]:
+    """Return what `plan_document` and `decide` take."""
+    from exabgp_metallb.adapters.files.manifests import read  # noqa: PLC0415 -- see above
+
+    objects, warnings = read(files)
+    return tuple(objects), question, tuple(warnings)
+
+
+def _print(document: _Document, form: str, as_tables: Callable[[_Document, TextIO], str]) -> None:
+    from exabgp_metallb.programs import terminal  # noqa: PLC0415 -- see above
+
+    if form == "json":
+        terminal.write(terminal.json_text(document))
+    elif form == "yaml":
+        terminal.write(terminal.yaml_text(document))
+    else:
+        terminal.write(as_tables(document, sys.stdout))
+
+
+def _verdict(document: "CheckDocument") -> int:
+    return VALID if document["valid"] else REJECTED
+
+
+def main() -> NoReturn:
+    """Run the command that the arguments name; the entry point of the package."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it was closed
+            stream.reconfigure(errors="backslashreplace")  # for a terminal that knows ASCII alone
+    commands.main(prog_name=NAME)
+    sys.exit(VALID)
