@@ -8,6 +8,7 @@ from exabgp_metallb.values.objects import NodeName
 
 CONF_NAME = "exabgp.conf"
 LAST_GOOD_NAME = "last-good.jsonl"
+LEASES_NAME = "leases.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,11 @@ class Options:
     def last_good(self) -> Path:
         """The last good snapshot."""
         return self.state_dir / LAST_GOOD_NAME
+
+    @property
+    def leases(self) -> Path:
+        """The addresses given to Services where there is no cluster to keep them."""
+        return self.state_dir / LEASES_NAME
 
 
 def default_state_dir() -> Path:

@@ -44,7 +44,15 @@ from exabgp_metallb.values.objects import NodeName
 from exabgp_metallb.values.specs import Parsed
 
 BATCH = 500  # events taken in one turn: a few milliseconds of work, then urgent routes go out
+LATER_KIND = "Secret"  # followed once a BGPPeer names one
 TURN_SECONDS = 1.0  # the longest wait; deadlines of the window are shorter
+
+
+class NodeSource(Source, Protocol):
+    """A source of which a kind can be asked for later."""
+
+    def follow(self, kind: str) -> None:
+        """Begin to read one more kind, unless it is read already; it starts with a `Listed`."""
 
 
 class Pipe(Protocol):
@@ -97,7 +105,7 @@ class Speaker:
         settings: Settings,
         *,
         inventory: Inventory,
-        source: Callable[[OnDeath], Source],
+        source: Callable[[OnDeath], NodeSource],
         connect: Callable[[Callable[[tuple[str, ...]], None]], Pipe],
         last_good: LastGood | None = None,
         allocate: Callable[[Inventory, Changes], None] | None = None,
@@ -122,6 +130,7 @@ class Speaker:
         self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
         self._unlisted = set(settings.kinds)  # kinds that the source has not told of
+        self._secrets_followed = False
         self._report = Report()
         self._sources_away: set[str] = set()  # what the source cannot read now
         self._faulty = False
@@ -263,6 +272,7 @@ class Speaker:
     # What is decided.
 
     def _decide(self) -> None:
+        self._follow_secrets()
         if self._unread or (self._managed is None and self._neighbors is None):
             return
         touched = self._routes.refresh()
@@ -273,6 +283,18 @@ class Speaker:
             self._touch(touched)
         elif not self._dialogue.curious:
             self._dialogue.release()
+
+    def _follow_secrets(self) -> None:
+        """Read Secrets from when a BGPPeer names one; the first decision waits for them."""
+        if self._secrets_followed or self._unlisted or not self._inventory.names_secrets:
+            return
+        self._secrets_followed = True
+        if LATER_KIND in self._settings.kinds:
+            return
+        self._source.follow(LATER_KIND)
+        if not self._dialogue.released:
+            self._unread.add(LATER_KIND)
+            self._unlisted.add(LATER_KIND)
 
     def _sessions_changed(self) -> None:
         sessions = self._routes.sessions

@@ -1,0 +1,163 @@
+"""From options to a running speaker: the choice of source, pipe and files."""
+
+import random
+import time
+from functools import partial
+from pathlib import Path
+from threading import Event, Lock
+
+from exabgp_metallb.adapters.exabgp.pipe import Pipe
+from exabgp_metallb.adapters.files.last_good import LastGood
+from exabgp_metallb.adapters.files.manifests import ManifestFolder
+from exabgp_metallb.adapters.kubernetes import config
+from exabgp_metallb.adapters.kubernetes.api import KubernetesSource
+from exabgp_metallb.adapters.kubernetes.connection import Connection
+from exabgp_metallb.adapters.kubernetes.watch import Pace
+from exabgp_metallb.adapters.source import Away, Back, Listener, OnDeath, thread
+from exabgp_metallb.errors import SourceError
+from exabgp_metallb.parsing.inventory import Inventory
+from exabgp_metallb.parsing.objects import KINDS
+from exabgp_metallb.programs.options import Options
+from exabgp_metallb.programs.run import SPEAKER_COMMAND
+from exabgp_metallb.programs.speaker import NodeSource, Settings, Speaker
+from exabgp_metallb.programs.standalone import Standalone
+
+ALL_KINDS = frozenset(kind for _, kind in KINDS)
+
+CLUSTER_KINDS = frozenset(
+    {
+        "BFDProfile",
+        "BGPAdvertisement",
+        "BGPPeer",
+        "Community",
+        "ConfigMap",
+        "EndpointSlice",
+        "IPAddressPool",
+        "L2Advertisement",
+        "Node",
+        "Service",
+    }
+)
+"""What a node reads of a cluster. Namespaces matter to the controller alone; Secrets are followed
+from when a BGPPeer names one."""
+
+CLUSTER = "the Kubernetes API"  # what is away while no configuration for it can be read
+RETRY_SECONDS = 5.0  # between two looks at a configuration that cannot be read
+
+
+class ClusterSource:
+    """The Kubernetes API as a source that a wrong kubeconfig makes wait and not die.
+
+    ExaBGP ends itself when its process dies too often, and all sessions with it.
+
+    Args:
+        options: how to reach the API, and where our resources are.
+        on_death: is told when a thread dies.
+    """
+
+    def __init__(self, options: Options, on_death: OnDeath) -> None:
+        self._options = options
+        self._on_death = on_death
+        self._lock = Lock()
+        self._kinds = set(CLUSTER_KINDS)
+        self._source: KubernetesSource | None = None
+        self._stopped = Event()
+
+    def start(self, listener: Listener) -> None:
+        """Begin to read as soon as the configuration can be read."""
+        thread(partial(self._begin, listener), name="kubernetes", on_death=self._on_death).start()
+
+    def _begin(self, listener: Listener) -> None:
+        told = None
+        while not self._stopped.is_set():
+            try:
+                connection = self._connect()
+            except SourceError as error:
+                if str(error) != told:
+                    listener(Away(CLUSTER, str(error)))
+                told = str(error)
+                self._stopped.wait(RETRY_SECONDS)
+                continue
+            if told is not None:
+                listener(Back(CLUSTER))
+            self._follow_all(connection, listener)
+            return
+
+    def _connect(self) -> Connection:
+        kubeconfig = self._options.kubeconfig
+        load = config.in_cluster if kubeconfig is None else partial(config.kubeconfig, kubeconfig)
+        return Connection(load, now=time.monotonic)
+
+    def _follow_all(self, connection: Connection, listener: Listener) -> None:
+        with self._lock:
+            self._source = KubernetesSource(
+                connection,
+                namespace=self._options.namespace,
+                on_death=self._on_death,
+                pace=Pace(uniform=random.uniform),
+                kinds=self._kinds,
+            )
+            self._source.start(listener)
+
+    def follow(self, kind: str) -> None:
+        """Read one more kind."""
+        with self._lock:
+            self._kinds.add(kind)
+            if self._source is not None:
+                self._source.follow(kind)
+
+    def stop(self) -> None:
+        """End the threads."""
+        self._stopped.set()
+        with self._lock:
+            if self._source is not None:
+                self._source.stop()
+
+
+class FolderSource(ManifestFolder):
+    """A folder of manifests, which tells of every kind from the start."""
+
+    def __init__(self, path: Path, on_death: OnDeath) -> None:
+        super().__init__(path, on_death=on_death, now=time.monotonic)
+
+    def follow(self, kind: str) -> None:
+        """Do nothing: the kind is followed already."""
+
+
+def _source(options: Options, on_death: OnDeath) -> NodeSource:
+    if options.manifests is not None:
+        return FolderSource(options.manifests, on_death)
+    return ClusterSource(options, on_death)
+
+
+def speaker(options: Options) -> Speaker:
+    """Return the speaker that the options ask for, ready to run.
+
+    Raises:
+        OSError: the address for metrics cannot be used.
+    """
+    options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    standalone = options.manifests is not None
+    inventory = Inventory(options.namespace, options.lb_class)
+    publish = None
+    if options.metrics is not None:
+        from exabgp_metallb.adapters.metrics import Metrics  # noqa: PLC0415 -- 10 MiB
+
+        metrics = Metrics(*options.metrics)
+        metrics.start()
+        publish = metrics.publish
+    return Speaker(
+        Settings(
+            node=options.node,
+            kinds=ALL_KINDS if standalone else CLUSTER_KINDS,
+            conf=options.conf if options.managed else None,
+            run=SPEAKER_COMMAND,
+            process=options.process,
+        ),
+        inventory=inventory,
+        source=partial(_source, options),
+        connect=Pipe,
+        last_good=LastGood(options.last_good),
+        allocate=Standalone(options.leases) if standalone else None,
+        publish=publish,
+    )
