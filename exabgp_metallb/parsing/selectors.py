@@ -96,9 +96,9 @@ def _requirement(fields: Fields) -> Requirement | None:
     fields.distinct("values")
     if key is None or operator is None:
         return None
-    if operator in _WITH_VALUES and not values:
+    if operator in _WITH_VALUES and not fields.sequence("values"):
         fields.fault("values", f"missing: {operator} needs at least one")
-    if operator not in _WITH_VALUES and values:
+    if operator not in _WITH_VALUES and fields.sequence("values"):
         fields.fault("values", f"{operator} takes none: remove them, or write In or NotIn")
     return Requirement(key, operator, tuple(sorted(values)))
 
