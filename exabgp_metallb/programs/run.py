@@ -105,14 +105,17 @@ class Supervisor:
         signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
 
 
-def environment(own: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    own: Mapping[str, str], inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """Return the environment of ExaBGP: ours, its settings, and the options of the speaker.
 
     Args:
         own: options of the speaker as EXABGP_METALLB_* variables.
+        inherited: what ours is taken to be.
     """
     user = {"exabgp_daemon_user": _user()}
-    return {**os.environ, **EXABGP_ENVIRONMENT, **user, **own}
+    return {**inherited, **EXABGP_ENVIRONMENT, **user, **own}
 
 
 def _user() -> str:
