@@ -20,6 +20,7 @@ from itertools import combinations
 
 from exabgp_metallb.decisions.pools import PoolIndex
 from exabgp_metallb.decisions.sessions import node_address, sessions_of
+from exabgp_metallb.parsing.conflicts import conflict
 from exabgp_metallb.values.addresses import (
     Family,
     Prefix,
@@ -187,19 +188,6 @@ def _matching(service: Service, pool: Pool, view: NodeView) -> list[BgpAdvertise
             )
             return Refused(Reason.CONFLICTING_ADVERTISEMENTS, message)
     return matching
-
-
-def conflict(one: BgpAdvertisement, other: BgpAdvertisement, families: Iterable[Family]) -> bool:
-    """Tell whether two advertisements of one pool and node give one prefix two local preferences.
-
-    They do when localPref differs, they announce one length in a family of the pool, and some peer
-    hears both (MetalLB, reference 4.4).
-    """
-    if one.local_pref == other.local_pref:
-        return False
-    if one.peers and other.peers and not one.peers & other.peers:
-        return False
-    return any(one.aggregation(family) == other.aggregation(family) for family in families)
 
 
 def endpoints_refused(

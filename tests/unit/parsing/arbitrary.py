@@ -8,7 +8,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from exabgp_metallb.parsing.resolve import Specs
-from exabgp_metallb.values.addresses import AddressRange
+from exabgp_metallb.values.addresses import AddressRange, Family
 from exabgp_metallb.values.intent import BfdProfile, Community, Pool
 from exabgp_metallb.values.labels import LabelSelector, Operator, Requirement
 from tests.unit.parsing.build import (
@@ -48,7 +48,7 @@ selectors = st.builds(
     match_labels=label_sets,
     requirements=st.lists(requirements(), max_size=2).map(tuple),
 )
-selector_lists = st.lists(selectors, max_size=2).map(tuple)
+selector_lists = st.just(()) | st.lists(selectors, min_size=1, max_size=2).map(tuple)
 
 
 def within(base: str, count: int) -> st.SearchStrategy[AddressRange]:
@@ -59,6 +59,7 @@ def within(base: str, count: int) -> st.SearchStrategy[AddressRange]:
 
 
 ranges = within("10.0.0.0", 64) | within("::", 64)
+"""Of both families with the same numbers, which must not be taken for each other."""
 
 
 def disjoint(found: list[AddressRange]) -> tuple[AddressRange, ...]:
@@ -77,6 +78,7 @@ def overlap(one: AddressRange, other: AddressRange) -> bool:
     )
 
 
+families = st.sets(st.sampled_from(Family), min_size=1)
 pools = st.builds(
     Pool,
     name=names,
@@ -88,12 +90,12 @@ peers = st.builds(
     peer,
     names,
     st.sampled_from(["198.51.100.1", "198.51.100.2"]),
-    secret=st.none() | names,
+    secret=st.sampled_from([None, None, None, "n1"]),
     created=ages,
     on=selector_lists,
-    bfd=st.none() | names,
-    vrf=st.none() | words,
-    interface=st.none() | words,
+    bfd=st.sampled_from([None, "n1", "n1", "n2"]),
+    vrf=st.sampled_from([None, None, "a"]),
+    interface=st.sampled_from([None, None, "a"]),
 )
 numbers = st.sampled_from([Community(1, 1), Community(2, 2)])
 advertisements = st.builds(
@@ -101,14 +103,14 @@ advertisements = st.builds(
     names,
     st.lists(names, max_size=2, unique=True),
     selectors=selector_lists,
-    aliases=st.lists(words, max_size=1),
+    aliases=st.sampled_from([(), (), ("a",)]),
     created=ages,
     on=selector_lists,
-    to=st.lists(names, max_size=2),
-    pref=st.none() | st.integers(1, 2),
-    length=st.sampled_from([32, 31, 28]),
-    length6=st.sampled_from([128, 126]),
-    services=st.just(()) | st.just((select(a="a"),)),
+    to=st.just(()) | st.lists(names, max_size=2),
+    pref=st.sampled_from([None, 1, 2]),
+    length=st.sampled_from([32, 32, 31]),
+    length6=st.sampled_from([128, 128, 127]),
+    services=st.sampled_from([(), (), (select(a="a"),)]),
 )
 l2_advertisements = st.builds(
     lambda name, pools, **more: l2(name, *pools, **more),
@@ -122,7 +124,7 @@ communities = st.builds(
     ages,
     st.dictionaries(words, numbers, max_size=2),
 )
-profiles = st.builds(BfdProfile, name=names, echo_mode=st.booleans())
+profiles = st.builds(BfdProfile, name=st.sampled_from(["n1", "n2"]), echo_mode=st.booleans())
 secrets = st.builds(
     secret,
     names,
@@ -135,8 +137,8 @@ nodes = st.builds(
 
 
 def few(strategy: st.SearchStrategy[T]) -> st.SearchStrategy[list[T]]:
-    """Lists of at most four."""
-    return st.lists(strategy, max_size=4)
+    """Lists of at most five."""
+    return st.lists(strategy, max_size=5)
 
 
 specs = st.builds(

@@ -6,10 +6,10 @@ from itertools import combinations
 from time import perf_counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exabgp_metallb.parsing.conflicts import conflict
+from exabgp_metallb.parsing.conflicts import LocalPrefs, Nodes, Placed, conflict, share
 from exabgp_metallb.parsing.nearest import Nearest
 from exabgp_metallb.parsing.overlaps import TakenRanges, shortest_prefix
 from exabgp_metallb.parsing.references import Aliases, PeerReferences
@@ -18,7 +18,7 @@ from exabgp_metallb.parsing.selection import LabelIndex
 from exabgp_metallb.values.addresses import AddressRange, Family
 from exabgp_metallb.values.intent import BfdProfile, BgpAdvertisement, Peer, Pool
 from exabgp_metallb.values.labels import Labels, LabelSelector, any_matches
-from exabgp_metallb.values.specs import PoolChoice
+from exabgp_metallb.values.specs import BgpAdvertisementSpec, PoolChoice
 from tests.unit.parsing import arbitrary
 from tests.unit.parsing.build import bgp, community, node, peer, pool, select, specs
 
@@ -123,6 +123,7 @@ def one_by_one(given: Specs) -> tuple[set[str], set[str], set[str]]:
     return {p.name for p in pools}, {p.name for p in stand}, {a.name for a in said}
 
 
+@settings(max_examples=300)
 @given(arbitrary.specs)
 def test_the_outcome_is_that_of_creating_objects_one_by_one(given: Specs) -> None:
     """What stands is what MetalLB would hold had the objects come by age."""
@@ -142,6 +143,28 @@ def test_overlaps_are_those_of_all_pairs(pools: list[Pool]) -> None:
         assert (taken.problem(new) is not None) == clash
         if not clash:
             taken.take(new)
+            standing.append(new)
+
+
+node_sets = st.none() | st.frozensets(arbitrary.names, max_size=2)
+
+
+@given(st.lists(st.tuples(arbitrary.advertisements, node_sets), max_size=6), arbitrary.families)
+def test_local_preferences_clash_as_in_all_pairs(
+    arriving: list[tuple[BgpAdvertisementSpec, Nodes]], families: set[Family]
+) -> None:
+    """The oldest of those that share a node and are in conflict by themselves is found."""
+    prefs, standing = LocalPrefs(families), list[Placed]()
+    for rank, (spec, nodes) in enumerate(arriving):
+        new = Placed(rank, spec.advertisement, nodes)
+        clashing = [
+            old.advertisement
+            for old in standing
+            if share(old.nodes, nodes) and conflict(old.advertisement, new.advertisement, families)
+        ]
+        assert prefs.clash(new) is (clashing[0] if clashing else None)
+        if not clashing:
+            prefs.add(new)
             standing.append(new)
 
 
