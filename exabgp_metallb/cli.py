@@ -10,8 +10,11 @@ shell completion stay quick.
 """
 
 import io
+import signal
+import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
@@ -20,6 +23,7 @@ from exabgp_metallb import __version__
 from exabgp_metallb.errors import Error
 
 if TYPE_CHECKING:
+    from exabgp_metallb.programs.options import Options
     from exabgp_metallb.programs.plan import Question
     from exabgp_metallb.programs.plan_format import CheckDocument
     from exabgp_metallb.values.faults import Fault
@@ -217,6 +221,145 @@ def render(
     if document["errors"] or document["warnings"]:
         click.echo(check_text(document, sys.stderr), err=True, nl=False)
     ctx.exit(_verdict(document))
+
+
+def _endpoint(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[str, int] | None:
+    """Return the host and the port; an IPv6 address stands in brackets."""
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    bare = host[1:-1] if host[:1] + host[-1:] == "[]" else host
+    if not bare or (":" in bare) != (bare != host) or not port.isdecimal() or int(port) > 65535:
+        right = "write ADDR:PORT, such as 127.0.0.1:7472 or [::1]:7472"
+        raise click.BadParameter(f"{value!r}: {right}")
+    return bare, int(port)
+
+
+_NODE_OPTIONS = (
+    twin("node", default=socket.gethostname, metavar="NAME", help="Our Node; default: this host."),
+    cluster_options,
+    twin("manifests", type=click.Path(path_type=Path), help="Follow this folder of manifests."),
+    twin(
+        "kubeconfig",
+        type=click.Path(path_type=Path),
+        help="Reach the Kubernetes API by this file; without it, by the pod's own account.",
+    ),
+    twin("state-dir", type=click.Path(path_type=Path), help="What is kept over a restart."),
+    twin(
+        "process",
+        default=NAME,
+        show_default=True,
+        metavar="NAME",
+        help="Our process section in somebody's own exabgp.conf.",
+    ),
+    twin(
+        "metrics",
+        callback=_endpoint,
+        metavar="ADDR:PORT",
+        help="Serve /metrics, /healthz and /readyz there.",
+    ),
+    twin(
+        "log-level",
+        type=click.Choice(("debug", "info", "warning", "error")),
+        default="info",
+        show_default=True,
+    ),
+    twin("log-format", type=click.Choice(("text", "json")), default="text", show_default=True),
+)
+
+
+def node_options(command: _Command) -> _Command:
+    """Add the options that the programs of a node share."""
+    for option in reversed(_NODE_OPTIONS):
+        command = option(command)
+    return command
+
+
+@commands.command()
+@node_options
+@click.pass_context
+def run(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- as node_options names them
+    """Announce Services from this node.
+
+    Starts ExaBGP with a session for each BGPPeer that selects the node, keeps it alive, and has the
+    speaker tell it the routes. This is what units and containers run.
+
+    Exits with 0 when told to end, 1 when ExaBGP cannot be kept alive.
+    """
+    from exabgp_metallb.programs.run import Supervisor, environment  # noqa: PLC0415 -- see above
+
+    given = _node(managed=True, **options)
+    settings = environment(given.environment())
+    try:
+        ctx.exit(Supervisor(given.conf, settings).run())
+    except OSError as error:
+        place = error.filename or given.conf
+        raise Failure(f"{place}: {error.strerror}: set --state-dir to a folder of ours") from error
+
+
+class Patient(click.Command):
+    """A command that ExaBGP starts: it does not end fast, even when it is called wrongly."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 -- click's own
+    ) -> click.Context:
+        """Read the arguments; wait before it is told that they are wrong."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            raise _waited(error) from error
+
+
+@commands.command(cls=Patient)
+@node_options
+@twin("managed", type=bool, default=False, hidden=True)
+@click.pass_context
+def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- as node_options names them
+    """Tell ExaBGP what this node announces; ExaBGP starts it.
+
+    Name this command in a process section of your own exabgp.conf (see etc/exabgp), with the
+    options in the environment of ExaBGP. `exabgp-metallb run` does all that by itself.
+
+    Exits with 0 when ExaBGP ends, 1 on failure.
+    """
+    from exabgp_metallb.programs.start import run_speaker  # noqa: PLC0415 -- see above
+
+    try:
+        given = _node(**options)
+    except click.UsageError as error:
+        raise _waited(error) from error
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(VALID))
+    ctx.exit(run_speaker(given))
+
+
+def _node(**options: Any) -> "Options":  # noqa: ANN401 -- as node_options names them
+    """Return the options of a node's program, and set up its logs."""
+    from exabgp_metallb.adapters.logs import LogFormat, configure  # noqa: PLC0415 -- see above
+    from exabgp_metallb.programs.options import Options, default_state_dir  # noqa: PLC0415
+
+    if options["manifests"] is not None and options["kubeconfig"] is not None:
+        raise click.UsageError("--manifests and --kubeconfig: give one of them")
+    options["state_dir"] = options["state_dir"] or default_state_dir()
+    given = Options(**options)
+    configure(given.log_level, LogFormat(given.log_format))
+    return given
+
+
+def _waited(error: click.UsageError) -> Exception:
+    """Return what ends the program; below ExaBGP not before a while, see `linger`."""
+    from exabgp_metallb.programs.start import linger  # noqa: PLC0415 -- see above
+
+    if sys.stdin is None or sys.stdin.isatty():
+        return error
+    error.show()
+    linger()
+    return click.exceptions.Exit(WRONG)
 
 
 @commands.command()

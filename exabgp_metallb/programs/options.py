@@ -1,4 +1,8 @@
-"""How the node's programs are called: what the command line and the environment say."""
+"""How the node's programs are called: what the command line and the environment say.
+
+`run` does not start the speaker itself, ExaBGP does, and its configuration file holds no settings
+of ours. So `run` hands its options on as the environment variables that are their twins.
+"""
 
 import os
 from dataclasses import dataclass
@@ -9,6 +13,7 @@ from exabgp_metallb.values.objects import NodeName
 CONF_NAME = "exabgp.conf"
 LAST_GOOD_NAME = "last-good.jsonl"
 LEASES_NAME = "leases.json"
+PREFIX = "EXABGP_METALLB_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,8 @@ class Options:
         managed: we render exabgp.conf; otherwise it is somebody else's and holds our process.
         process: our name in the process sections of somebody else's exabgp.conf.
         metrics: where to serve metrics and health; None serves none.
+        log_level: debug, info, warning or error.
+        log_format: text or json.
     """
 
     node: NodeName
@@ -36,6 +43,8 @@ class Options:
     managed: bool
     process: str
     metrics: tuple[str, int] | None = None
+    log_level: str = "info"
+    log_format: str = "text"
 
     @property
     def conf(self) -> Path:
@@ -51,6 +60,33 @@ class Options:
     def leases(self) -> Path:
         """The addresses given to Services where there is no cluster to keep them."""
         return self.state_dir / LEASES_NAME
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give these options to the speaker below `run`.
+
+        An option that is not given is an empty one, so that nothing inherited takes its place.
+        """
+        metrics = None if self.metrics is None else written(self.metrics)
+        options = {
+            "node": self.node,
+            "namespace": self.namespace,
+            "lb_class": self.lb_class,
+            "manifests": self.manifests and self.manifests.absolute(),
+            "kubeconfig": self.kubeconfig and self.kubeconfig.absolute(),
+            "state_dir": self.state_dir.absolute(),
+            "process": self.process,
+            "managed": str(self.managed).lower(),
+            "metrics": metrics,
+            "log_level": self.log_level,
+            "log_format": self.log_format,
+        }
+        return {f"{PREFIX}{k.upper()}": "" if v is None else str(v) for k, v in options.items()}
+
+
+def written(address: tuple[str, int]) -> str:
+    """Return a host and port as a person writes them."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def default_state_dir() -> Path:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
@@ -22,7 +22,6 @@ from exabgp_metallb.adapters.exabgp import dialogue as say
 from exabgp_metallb.adapters.exabgp.dialogue import Dialogue
 from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor
 from exabgp_metallb.adapters.files.last_good import LastGood
-from exabgp_metallb.adapters.metrics import Vitals
 from exabgp_metallb.adapters.source import (
     Away,
     Back,
@@ -42,6 +41,9 @@ from exabgp_metallb.values.addresses import Address, Prefix
 from exabgp_metallb.values.intent import Intent
 from exabgp_metallb.values.objects import NodeName
 from exabgp_metallb.values.specs import Parsed
+
+if TYPE_CHECKING:
+    from exabgp_metallb.adapters.metrics import Vitals
 
 BATCH = 500  # events taken in one turn: a few milliseconds of work, then urgent routes go out
 LATER_KIND = "Secret"  # followed once a BGPPeer names one
@@ -109,7 +111,7 @@ class Speaker:
         connect: Callable[[Callable[[tuple[str, ...]], None]], Pipe],
         last_good: LastGood | None = None,
         allocate: Callable[[Inventory, Changes], None] | None = None,
-        publish: Callable[[Vitals], None] | None = None,
+        publish: "Callable[[Vitals], None] | None" = None,
     ) -> None:
         self._publish = publish
         self._settings = settings
@@ -362,7 +364,9 @@ class Speaker:
             nodes = self._inventory.snapshot().nodes
             self._report.node_missing(self._settings.node, nodes)
 
-    def _vitals(self, now: float) -> Vitals:
+    def _vitals(self, now: float) -> "Vitals":
+        from exabgp_metallb.adapters.metrics import Vitals  # noqa: PLC0415 -- 10 MiB
+
         sessions = {str(s.peer.address): s for s in self._routes.sessions}
         missing = sorted(self._unread) or ([] if self._dialogue.released else ["ExaBGP"])
         return Vitals(

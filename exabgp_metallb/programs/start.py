@@ -1,10 +1,20 @@
-"""From options to a running speaker: the choice of source, pipe and files."""
+"""From options to a running speaker: the choice of source, pipe and files.
+
+ExaBGP ends itself, and all sessions with it, at the sixth death of its process within a minute. So
+here nothing that a person can mend ends the speaker: it goes on without what cannot be had and says
+so, or it waits; and what nobody foresaw ends it slowly.
+"""
 
 import random
 import time
+import traceback
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
+from typing import TYPE_CHECKING
+
+from loguru import logger
 
 from exabgp_metallb.adapters.exabgp.pipe import Pipe
 from exabgp_metallb.adapters.files.last_good import LastGood
@@ -14,13 +24,16 @@ from exabgp_metallb.adapters.kubernetes.api import KubernetesSource
 from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.watch import Pace
 from exabgp_metallb.adapters.source import Away, Back, Listener, OnDeath, thread
-from exabgp_metallb.errors import SourceError
+from exabgp_metallb.errors import ExabgpError, SourceError
 from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.parsing.objects import KINDS
-from exabgp_metallb.programs.options import Options
+from exabgp_metallb.programs.options import Options, written
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
 from exabgp_metallb.programs.speaker import NodeSource, Settings, Speaker
 from exabgp_metallb.programs.standalone import Standalone
+
+if TYPE_CHECKING:
+    from exabgp_metallb.adapters.metrics import Vitals
 
 ALL_KINDS = frozenset(kind for _, kind in KINDS)
 
@@ -43,6 +56,7 @@ from when a BGPPeer names one."""
 
 CLUSTER = "the Kubernetes API"  # what is away while no configuration for it can be read
 RETRY_SECONDS = 5.0  # between two looks at a configuration that cannot be read
+LINGER_SECONDS = 15.0  # before a death: ExaBGP 5 endures five within 64 s (api/processes.py)
 
 
 class ClusterSource:
@@ -117,8 +131,8 @@ class ClusterSource:
 class FolderSource(ManifestFolder):
     """A folder of manifests, which tells of every kind from the start."""
 
-    def __init__(self, path: Path, on_death: OnDeath) -> None:
-        super().__init__(path, on_death=on_death, now=time.monotonic)
+    def __init__(self, path: Path, namespace: str, on_death: OnDeath) -> None:
+        super().__init__(path, on_death=on_death, now=time.monotonic, namespace=namespace)
 
     def follow(self, kind: str) -> None:
         """Do nothing: the kind is followed already."""
@@ -126,26 +140,22 @@ class FolderSource(ManifestFolder):
 
 def _source(options: Options, on_death: OnDeath) -> NodeSource:
     if options.manifests is not None:
-        return FolderSource(options.manifests, on_death)
+        return FolderSource(options.manifests, options.namespace, on_death)
     return ClusterSource(options, on_death)
 
 
 def speaker(options: Options) -> Speaker:
-    """Return the speaker that the options ask for, ready to run.
-
-    Raises:
-        OSError: the address for metrics cannot be used.
-    """
-    options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Return the speaker that the options ask for, ready to run."""
+    try:
+        options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        logger.error(
+            "{}: {}: nothing is kept over a restart; set --state-dir to a folder that can be "
+            "written",
+            options.state_dir,
+            error.strerror,
+        )
     standalone = options.manifests is not None
-    inventory = Inventory(options.namespace, options.lb_class)
-    publish = None
-    if options.metrics is not None:
-        from exabgp_metallb.adapters.metrics import Metrics  # noqa: PLC0415 -- 10 MiB
-
-        metrics = Metrics(*options.metrics)
-        metrics.start()
-        publish = metrics.publish
     return Speaker(
         Settings(
             node=options.node,
@@ -154,10 +164,47 @@ def speaker(options: Options) -> Speaker:
             run=SPEAKER_COMMAND,
             process=options.process,
         ),
-        inventory=inventory,
+        inventory=Inventory(options.namespace, options.lb_class),
         source=partial(_source, options),
         connect=Pipe,
         last_good=LastGood(options.last_good),
         allocate=Standalone(options.leases) if standalone else None,
-        publish=publish,
+        publish=None if options.metrics is None else _metrics(options.metrics),
     )
+
+
+def _metrics(address: tuple[str, int]) -> "Callable[[Vitals], None] | None":
+    """Serve metrics and return who takes them; None when the address cannot be used."""
+    from exabgp_metallb.adapters.metrics import Metrics  # noqa: PLC0415 -- 10 MiB
+
+    try:
+        metrics = Metrics(*address)
+    except OSError as error:
+        logger.error("no metrics on {}: {}; set --metrics", written(address), error)
+        return None
+    metrics.start()
+    return metrics.publish
+
+
+def run_speaker(options: Options) -> int:
+    """Run the speaker until ExaBGP ends, and return the exit status."""
+    logger.info("speaker of node {} starts", options.node)
+    try:
+        speaker(options).run()
+    except ExabgpError as error:
+        logger.info("{}", error)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, ExaBGP must not see us die fast
+        logger.critical(
+            "the speaker ends by what nobody foresaw:\n{}",
+            "".join(traceback.format_exception(error)),
+        )
+        linger()
+        return 1
+    return 0
+
+
+def linger() -> None:
+    """Stay for a while, while ExaBGP does, and read what it writes: it would wait for us."""
+    ended = Event()
+    Pipe(lambda lines: None if lines else ended.set()).start()
+    ended.wait(LINGER_SECONDS)
