@@ -5,7 +5,7 @@ import sys
 
 from loguru import logger
 
-TEXT = "{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level: <7} {message}{extra_text}"
+TEXT = "{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level: <7} {message}{extra[text]}"
 
 
 class LogFormat(enum.StrEnum):
