@@ -181,10 +181,6 @@ class Fields:
             if self.get(key) in (None, "", []):
                 self.fault(key, f"missing: {advice}")
 
-    def nothing(self) -> "Fields":
-        """Return a mapping without keys at this place, for an object that may not have them."""
-        return Fields(None, self.report, self._parent, self._key, self._index)
-
     def apart(self) -> "StrictFields":
         """Return the same mapping with a report of its own: an object inside another."""
         report = Report(self.report.ref)
@@ -395,6 +391,7 @@ def _text_advice(value: object) -> str:
 
 def _unknown(key: str, known: set[str]) -> str:
     """Say that nobody knows a key, and which one may be meant."""
-    close = difflib.get_close_matches(escaped(key), sorted(known), n=1)
-    hint = f": did you mean '{close[0]}'?" if close else ""
+    likely = {word.lower(): word for word in sorted(known)}
+    close = difflib.get_close_matches(escaped(key).lower(), likely, n=1)
+    hint = f": did you mean '{likely[close[0]]}'?" if close else ""
     return f"unknown field, ignored{hint}"

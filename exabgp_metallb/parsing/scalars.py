@@ -73,11 +73,11 @@ def router_id(text: str) -> IPv4Address:
 
 
 def address_range(text: str) -> AddressRange:
-    """Return a CIDR, its host bits masked off, or `first-last` with or without spaces."""
+    """Return a CIDR, its host bits masked off, or `first-last`; spaces do not count."""
     if "-" in text:
         first, _, last = text.partition("-")
         return _range(first.strip(), last.strip())
-    start, _, length = text.partition("/")
+    start, _, length = (part.strip() for part in text.partition("/"))
     if not _LENGTH.fullmatch(length):  # ip_network takes netmasks too, which Go does not
         raise ValueError(_RANGE_ADVICE)
     try:

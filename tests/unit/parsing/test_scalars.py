@@ -45,6 +45,7 @@ def test_address(text: str, result: str | None) -> None:
         pytest.param("2001:db8::/126", "2001:db8::-2001:db8::3", id="ipv6"),
         pytest.param("192.0.2.1-192.0.2.9", "192.0.2.1-192.0.2.9", id="range"),
         pytest.param(" 192.0.2.1  - 192.0.2.9 ", "192.0.2.1-192.0.2.9", id="spaces"),
+        pytest.param(" 192.0.2.0/24 ", "192.0.2.0-192.0.2.255", id="spaces-around-a-cidr"),
         pytest.param("0.0.0.0/0", "0.0.0.0-255.255.255.255", id="all"),
         pytest.param("192.0.2.0", None, id="bare-address"),
         pytest.param("192.0.2.0/33", None, id="too-long"),
