@@ -6,7 +6,7 @@ Small on purpose: a node agent of a large cluster holds ten thousand of these, a
 import enum
 from dataclasses import dataclass
 
-from exabgp_metallb.values.addresses import Address
+from exabgp_metallb.values.addresses import Address, Family
 from exabgp_metallb.values.labels import Labels
 
 NodeName = str
@@ -76,6 +76,8 @@ class Service:
     is_load_balancer: bool = True  # spec.type is LoadBalancer
     load_balancer_class: str | None = None
     cluster_ips: tuple[Address, ...] = ()  # without "None"
+    headless: bool = False  # clusterIP is "None": it has none by wish, and not none as yet
+    ip_families: tuple[Family, ...] = ()  # spec.ipFamilies, the primary one first
     family_policy: FamilyPolicy = FamilyPolicy.SINGLE_STACK
     traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
     ports: tuple[ServicePort, ...] = ()  # sorted
