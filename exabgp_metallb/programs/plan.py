@@ -6,11 +6,17 @@ leaves them out, and named in `errors`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from exabgp_metallb.adapters.exabgp import conf
-from exabgp_metallb.decisions.advertise import NodeView, RibTable, contributions, rib_table
+from exabgp_metallb.decisions.advertise import (
+    NodeView,
+    PeerName,
+    RibTable,
+    contributions,
+    rib_table,
+)
 from exabgp_metallb.decisions.allocate import allocate
 from exabgp_metallb.decisions.drain import drained
 from exabgp_metallb.decisions.sessions import sessions_of
@@ -31,7 +37,7 @@ from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.objects import Node, NodeName, ObjectName
 from exabgp_metallb.values.outcome import Outcome
 from exabgp_metallb.values.reasons import Reason, Refused
-from exabgp_metallb.values.rib import Attributes
+from exabgp_metallb.values.rib import AdjRibOut
 from exabgp_metallb.values.sessions import Session
 from exabgp_metallb.values.snapshot import Snapshot
 from exabgp_metallb.values.specs import Parsed
@@ -73,7 +79,7 @@ class Decided:
     Attributes:
         snapshot: the Services in it show the addresses that were decided.
         faults: of the objects; what they name is left out.
-        warnings: of the objects, and of where they came from.
+        warnings: of the objects; what they name stands.
     """
 
     snapshot: Snapshot
@@ -90,7 +96,7 @@ def decide(
     Args:
         objects: each one once.
         question: what to plan.
-        warnings: of the reader of the objects.
+        warnings: of whoever read the objects.
 
     Raises:
         UsageError: the question names a node that no Node is.
@@ -226,10 +232,15 @@ def _node_plan(cluster: _Cluster, node: Node) -> NodePlan:
         refused = [_refused_row(name, down) for name in sorted(with_address)]
         return NodePlan(sessions=[], bgp=[], l2=[], refused=refused)
     table = cluster.table(node)
-    drain = node.name in cluster.question.drained
+    routes: list[RouteRow] = []
+    for session in table.view.sessions:
+        rib = table.adj_rib_out(session.peer.name)
+        if node.name in cluster.question.drained:
+            rib = drained(rib, session.peer)
+        routes += _route_rows(table, session.peer.name, rib)
     return NodePlan(
         sessions=[_session_row(session) for session in table.view.sessions],
-        bgp=[row for session in table.view.sessions for row in _routes(table, session, drain)],
+        bgp=routes,
         l2=[],
         refused=[
             _refused_row(name, table.refused[name])
@@ -264,28 +275,18 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _routes(table: RibTable, session: Session, drain: bool) -> Iterable[RouteRow]:  # noqa: FBT001 -- as _node_plan found it
-    peer = session.peer
-    rib = table.adj_rib_out(peer.name)
-    if drain:
-        rib = drained(rib, peer)
+def _route_rows(table: RibTable, peer: PeerName, rib: AdjRibOut) -> Iterable[RouteRow]:
     for prefix in sorted(rib, key=prefix_order):
-        services = table.services_of(peer.name, prefix)
-        yield _route_row(peer.name, str(prefix), rib[prefix], services)
-
-
-def _route_row(
-    peer: str, prefix: str, attributes: Attributes, services: Iterable[ObjectName]
-) -> RouteRow:
-    return RouteRow(
-        peer=peer,
-        prefix=prefix,
-        nextHop="self" if attributes.next_hop is None else str(attributes.next_hop),
-        localPref=attributes.local_pref,
-        communities=[str(community) for community in attributes.communities],
-        largeCommunities=[str(community) for community in attributes.large_communities],
-        services=[str(name) for name in services],
-    )
+        attributes = rib[prefix]
+        yield RouteRow(
+            peer=peer,
+            prefix=str(prefix),
+            nextHop="self" if attributes.next_hop is None else str(attributes.next_hop),
+            localPref=attributes.local_pref,
+            communities=[str(community) for community in attributes.communities],
+            largeCommunities=[str(community) for community in attributes.large_communities],
+            services=[str(name) for name in table.services_of(peer, prefix)],
+        )
 
 
 def _refused_row(name: ObjectName, refused: Refused) -> RefusedRow:
@@ -337,18 +338,3 @@ def _summary(verdicts: Verdicts) -> str:
         more = f" ({differing} more nodes: the same)" if differing else ""
         parts.append(first[1].message + more)
     return "; ".join(parts)
-
-
-def node_sessions(
-    objects: Iterable[Parsed], question: Question, node: NodeName
-) -> tuple[tuple[Session, ...], Decided]:
-    """Return the sessions that a node holds while it is up, and what was decided before that.
-
-    Raises:
-        UsageError: no Node has that name.
-    """
-    decided = decide(objects, replace(question, nodes=frozenset({node})))
-    found = decided.snapshot.nodes.get(node)
-    if found is None:
-        raise UsageError(f"Node {node} is at fault and cannot be planned: see `check`")
-    return sessions_of(decided.snapshot.intent.peers, found), decided

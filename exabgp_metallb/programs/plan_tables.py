@@ -1,0 +1,233 @@
+"""A plan as tables that a person reads: services, then each node, and last what is wrong.
+
+What is wrong comes last, since the end is what a terminal shows. Columns stand as in kubectl's
+output, without lines, so that a table can also be searched and copied.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TextIO
+
+from rich.box import Box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from exabgp_metallb.programs.plan_format import (
+    CheckDocument,
+    FaultRow,
+    NodePlan,
+    PlanDocument,
+    RouteRow,
+    SessionRow,
+)
+from exabgp_metallb.programs.terminal import clean, width
+
+NAMES_IN_A_CELL = 4
+_NO_LINES: Box | None = None
+_INDENT = (0, 0, 0, 2)
+
+
+def plan_text(document: PlanDocument, stream: TextIO) -> str:
+    """Return the whole plan, in the width and colours of the stream that it is for."""
+    console = _console(stream)
+    if document["services"]:
+        _title(console, "Services")
+        _services(console, document)
+    for name, plan in document["nodes"].items():
+        _title(console, f"Node {clean(name)}")
+        _node(console, plan)
+    _faults(console, document)
+    _end(console, _verdict(document), _counts(document))
+    return _text_of(console)
+
+
+def check_text(document: CheckDocument, stream: TextIO) -> str:
+    """Return what is wrong, in the width and colours of the stream that it is for."""
+    console = _console(stream)
+    _faults(console, document)
+    _end(console, _verdict(document))
+    return _text_of(console)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(
+        file=io.StringIO(),
+        force_terminal=stream.isatty(),
+        width=width(stream),
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+
+
+def _text_of(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)  # noqa: S101 -- _console made it
+    lines = console.file.getvalue().splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _title(console: Console, title: str, style: str = "bold") -> None:
+    _space(console)
+    console.print(Text(title, style=style))
+
+
+def _end(console: Console, *lines: Text) -> None:
+    _space(console)
+    for line in lines:
+        console.print(line)
+
+
+def _space(console: Console) -> None:
+    if console.file.tell():
+        console.print()
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+    table = Table(box=_NO_LINES, pad_edge=False, padding=(0, 2, 0, 0), header_style="cyan")
+    for header in headers:
+        table.add_column(header.upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
+    return table
+
+
+def _services(console: Console, document: PlanDocument) -> None:
+    where: dict[str, list[str]] = {}
+    for name, plan in document["nodes"].items():
+        for service in {service for route in plan["bgp"] for service in route["services"]}:
+            where.setdefault(service, []).append(name)
+    rows = [
+        (
+            row["service"],
+            Text("\n".join(row["addresses"]) or "none"),
+            row["pool"] or "none",
+            _names(where.get(row["service"], ()), len(document["nodes"])),
+        )
+        for row in document["services"]
+    ]
+    headers = ("Service", "Address", "Pool", "Announced by BGP from")
+    console.print(Padding(_table(headers, rows), _INDENT))
+    notes = [row for row in document["services"] if row["message"] is not None]
+    for place, row in enumerate(notes):
+        note = Text(f"{clean(row['service'])}: ") + Text(clean(str(row["message"])), style="yellow")
+        console.print(Padding(note, (0 if place else 1, 0, 0, 2)))
+
+
+def _names(nodes: Sequence[str], every: int) -> str:
+    if len(nodes) <= NAMES_IN_A_CELL:
+        return ", ".join(nodes) or "none"
+    return f"all {every} nodes" if len(nodes) == every else f"{len(nodes)} of {every} nodes"
+
+
+def _node(console: Console, plan: NodePlan) -> None:
+    if plan["sessions"]:
+        headers = ("Peer", "Address", "Our AS", "Peer AS", "Hold", "With")
+        table = _table(headers, map(_session, plan["sessions"]))
+        console.print(Padding(table, _INDENT))
+    else:
+        console.print(Padding(Text("no BGP session", style="dim"), _INDENT))
+    if plan["bgp"]:
+        headers = ("Prefix", "To", "Next hop", "Pref", "Communities", "For")
+        console.print(Padding(_table(headers, _routes(plan["bgp"])), (1, 0, 0, 2)))
+    if plan["refused"]:
+        rows = [
+            (
+                row["service"],
+                row["protocol"],
+                Text(clean(row["reason"]), style="yellow"),
+                row["message"],
+            )
+            for row in plan["refused"]
+        ]
+        table = _table(("Not announced", "By", "Reason", "Why"), rows)
+        console.print(Padding(table, (1, 0, 0, 2)))
+
+
+def _session(row: SessionRow) -> Sequence[str]:
+    port = "" if row["port"] == 179 else f" port {row['port']}"
+    extras = {
+        "password": row["password"],
+        f"BFD {row['bfdProfile']}": row["bfdProfile"],
+        "graceful restart": row["gracefulRestart"],
+        "multihop": row["ebgpMultiHop"],
+        f"VRF {row['vrf']}": row["vrf"],
+        f"from {row['localAddress']}": row["localAddress"],
+        f"router id {row['routerID']}": row["routerID"],
+    }
+    return (
+        row["peer"],
+        (row["address"] or f"over {row['interface']}") + port,
+        str(row["localASN"]),
+        str(row["peerASN"]),
+        f"{row['holdTime']} s",
+        ", ".join(extra for extra, there in extras.items() if there),
+    )
+
+
+def _routes(rows: Sequence[RouteRow]) -> Iterable[Sequence[str]]:
+    """Yield a line for each prefix and attribute set, with all the peers that hear it."""
+
+    def same(row: RouteRow) -> tuple[object, ...]:
+        lists = (row["communities"], row["largeCommunities"], row["services"])
+        return (row["prefix"], row["nextHop"], row["localPref"], *map(tuple, lists))
+
+    order = {row["prefix"]: place for place, row in enumerate(rows)}
+    ordered = sorted(rows, key=lambda row: (order[row["prefix"]], str(same(row)), row["peer"]))
+    for _, group in groupby(ordered, key=same):
+        routes = list(group)
+        first = routes[0]
+        yield (
+            first["prefix"],
+            ", ".join(route["peer"] for route in routes),
+            first["nextHop"],
+            "" if first["localPref"] is None else str(first["localPref"]),
+            ", ".join((*first["communities"], *first["largeCommunities"])),
+            ", ".join(first["services"]),
+        )
+
+
+def _faults(console: Console, document: CheckDocument) -> None:
+    for title, style, faults in (
+        ("Warnings", "yellow", document["warnings"]),
+        ("Errors", "red", document["errors"]),
+    ):
+        if not faults:
+            continue
+        _title(console, title, f"bold {style}")
+        for name, group in groupby(faults, key=lambda fault: fault["object"]):
+            console.print(Padding(Text(clean(name), style=style), _INDENT))
+            for fault in group:
+                console.print(Padding(_fault(fault), (0, 0, 0, 4)))
+
+
+def _fault(fault: FaultRow) -> Text:
+    field = Text(f"{clean(fault['field'])}: " if fault["field"] else "", style="bold")
+    return field + Text(clean(fault["message"]))
+
+
+def _counts(document: PlanDocument) -> Text:
+    plans = document["nodes"].values()
+    parts = (
+        _count(len(document["services"]), "Service"),
+        _count(len(document["nodes"]), "node"),
+        _count(sum(len(plan["sessions"]) for plan in plans), "session"),
+        _count(sum(len(plan["bgp"]) for plan in plans), "route"),
+    )
+    return Text(", ".join(parts))
+
+
+def _verdict(document: CheckDocument) -> Text:
+    errors, warnings = len(document["errors"]), len(document["warnings"])
+    if document["valid"]:
+        noted = f", {_count(warnings, 'warning')}" if warnings else ""
+        return Text(f"Valid{noted}.", style="bold green")
+    text = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}: what has errors is left out."
+    return Text(text, style="bold red")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
