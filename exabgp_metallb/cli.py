@@ -384,22 +384,26 @@ def completion(shell: str) -> None:
 def _read(
     files: tuple[str, ...], question: "Question"
 ) -> tuple[tuple["Parsed", ...], "Question", tuple["Fault", ...]]:
-    """Return what `plan_document` and `decide` take."""
+    """Return what the programs take: the objects, the question, and warnings of the reader."""
     from exabgp_metallb.adapters.files.manifests import read  # noqa: PLC0415 -- see above
 
-    objects, warnings = read(files)
-    return tuple(objects), question, tuple(warnings)
+    stdin = io.BytesIO() if sys.stdin is None else sys.stdin.buffer
+    objects, warnings = read(files, stdin, namespace=question.namespace)
+    return objects, question, warnings
 
 
 def _print(document: _Document, form: str, as_tables: Callable[[_Document, TextIO], str]) -> None:
     from exabgp_metallb.programs import terminal  # noqa: PLC0415 -- see above
 
+    if sys.stdout is None:  # closed by the caller: the exit code is all that is asked for
+        return
     if form == "json":
-        terminal.write(terminal.json_text(document))
+        text = terminal.json_text(document)
     elif form == "yaml":
-        terminal.write(terminal.yaml_text(document))
+        text = terminal.yaml_text(document)
     else:
-        terminal.write(as_tables(document, sys.stdout))
+        text = as_tables(document, sys.stdout)
+    terminal.write(text)
 
 
 def _verdict(document: "CheckDocument") -> int:
