@@ -1,1 +1,1 @@
-"""Floor 2: dicts to values. Every fault is a ParseError with its object and field."""
+"""Floor 2: mappings to values, or to faults that name the object and the field."""

@@ -30,7 +30,7 @@ def ref_of(raw: object, *, home: str = HOME) -> ObjectRef:
         metadata = {}
     kind = _word(fields.get("kind"))
     namespace = ""
-    if kind not in _CLUSTER_KINDS:
+    if kind and kind not in _CLUSTER_KINDS:
         fallback = "default" if kind in _KINDS_OF_USERS else home
         namespace = _word(metadata.get("namespace")) or fallback
     return ObjectRef(kind, namespace, _word(metadata.get("name")))

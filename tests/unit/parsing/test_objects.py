@@ -91,11 +91,11 @@ def test_what_is_no_object_of_kubernetes(raw: object, field: str, words: str) ->
             id="resource-without-namespace",
         ),
         pytest.param(core("Node"), ObjectRef("Node", "", "it"), id="node"),
-        pytest.param({}, ObjectRef("", "home", ""), id="nothing"),
-        pytest.param("text", ObjectRef("", "home", ""), id="text"),
+        pytest.param({}, ObjectRef("", "", ""), id="nothing"),
+        pytest.param("text", ObjectRef("", "", ""), id="text"),
         pytest.param(
             {"kind": 5, "metadata": {"name": [], "namespace": {}}},
-            ObjectRef("", "home", ""),
+            ObjectRef("", "", ""),
             id="types",
         ),
         pytest.param(
