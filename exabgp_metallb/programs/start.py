@@ -151,9 +151,9 @@ def _source(options: Options, on_death: OnDeath) -> NodeSource:
 
 def speaker(options: Options) -> Speaker:
     """Return the speaker that the options ask for, ready to run."""
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
     try:
-        gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
-    options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         logger.error(
             "{}: {}: nothing is kept over a restart; set --state-dir to a folder that can be "
