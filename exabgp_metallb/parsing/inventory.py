@@ -1,77 +1,57 @@
 """The objects that a program knows of now, and what changed since it last asked.
 
-The data. One layer holds what the source told, by reference; the legacy ConfigMap adds a second
-one beneath it, of the resources that it stands for. From the two follow the values in force, kept
-by kind: Services of ours, the endpoints of all slices of a Service, Nodes, and the resources from
-which the Intent is resolved when somebody asks and something it reads has changed.
+The data. Every object is held as it was told, by reference. From it follows its value in force: its
+own, or the last good one while it is at fault. The values in force are what a snapshot shows: the
+Services that are ours, the endpoints of each Service (`parsing.slices`), Nodes, Namespaces, and
+the Intent that all resources come to (`parsing.configuration`). Nothing else is kept: a Service
+that is not ours is as good as absent.
 
-The life of an event. Equal to what is there: nothing happened. At fault, with a good version known:
-the good one stays in force and the faults are told. Else the value in force is replaced, and what
-depends on it is marked, so that `take_changes` costs what changed and not what there is.
+The life of an event. Equal to what is there: nothing happened. Else the value in force is replaced
+where it differs, and what depends on it is noted as changed, so an event costs what it changes and
+not what there is. The Intent alone is made anew as a whole, and only when somebody asks.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from exabgp_metallb.parsing.resolve import Resolved, Specs, resolve
+from exabgp_metallb.parsing.configuration import Configuration
+from exabgp_metallb.parsing.resources import Resolved, in_order
+from exabgp_metallb.parsing.slices import Slices
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.faults import Fault, ObjectRef
-from exabgp_metallb.values.intent import BfdProfile, Pool
 from exabgp_metallb.values.objects import (
-    Endpoint,
     EndpointSlice,
     Namespace,
     Node,
     NodeName,
     ObjectName,
-    Secret,
     Service,
 )
 from exabgp_metallb.values.snapshot import Snapshot
-from exabgp_metallb.values.specs import (
-    BgpAdvertisementSpec,
-    CommunitySpec,
-    L2AdvertisementSpec,
-    LegacyConfig,
-    Parsed,
-    PeerSpec,
-    Value,
-)
+from exabgp_metallb.values.specs import Parsed, Value
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-Resource = (
-    Pool
-    | PeerSpec
-    | BgpAdvertisementSpec
-    | L2AdvertisementSpec
-    | CommunitySpec
-    | BfdProfile
-    | Secret
-)
-"""What the Intent is resolved from, Nodes aside."""
+_Messages = tuple[tuple[Fault, ...], tuple[Fault, ...]]
+"""Faults and warnings."""
 
-R = TypeVar("R", bound=Resource)
-
-HOUSED = frozenset(
-    {
-        "BFDProfile",
-        "BGPAdvertisement",
-        "BGPPeer",
-        "Community",
-        "ConfigMap",
+OURS = frozenset(
+    (
         "IPAddressPool",
+        "BGPPeer",
+        "BGPAdvertisement",
         "L2Advertisement",
-        "Secret",
-    }
+        "Community",
+        "BFDProfile",
+    )
 )
-"""Kinds that count in the install namespace only."""
+"""The kinds of metallb.io. In other namespaces they are a mistake."""
 
-SILENT = frozenset({"ConfigMap", "Secret"})
-"""Those of them that are somebody else's in other namespaces, and no mistake."""
+HOUSED = OURS | {"ConfigMap", "Secret"}
+"""What counts in the install namespace only. The last two are somebody else's anywhere else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +59,7 @@ class Changes:
     """What differs from the last time that somebody asked; false when nothing does.
 
     Attributes:
-        intent: the resolved Intent differs.
+        intent: the resolved Intent differs. Labels of Nodes are no part of it: see `nodes`.
         nodes: Nodes that are new, gone or different in any field that we read.
         namespaces: the same of Namespaces.
         services: the same of Services that are or were ours, `set_addresses` among the reasons.
@@ -95,7 +75,7 @@ class Changes:
     faults: bool = False
 
     def __bool__(self) -> bool:
-        return any((self.intent, self.nodes, self.namespaces, self.services, self.endpoints))
+        return self != Changes()
 
 
 class Inventory:
@@ -109,223 +89,106 @@ class Inventory:
     def __init__(self, namespace: str = "metallb-system", lb_class: str | None = None) -> None:
         self.namespace = namespace
         self.lb_class = lb_class
-        self._told: dict[str, dict[ObjectRef, Parsed]] = {}  # by kind, the good version filled in
-        self._legacy: dict[ObjectRef, Parsed] = {}
-        self._services: dict[ObjectName, Service] = {}
+        self._held: dict[str, dict[ObjectRef, Parsed]] = {}  # by kind, as told
+        self._last_good: dict[ObjectRef, Value] = {}  # of those at fault
+        self._remarked: dict[ObjectRef, Parsed] = {}  # those with faults or warnings
+        self._services: dict[ObjectName, Service] = {}  # that are ours
         self._addresses: dict[ObjectName, tuple[Address, ...]] = {}
-        self._shown: dict[ObjectName, Service] = {}
-        self._slices: dict[ObjectName, dict[ObjectName, EndpointSlice]] = {}  # by Service
-        self._owners: dict[ObjectName, ObjectName] = {}  # by slice: its Service
-        self._endpoints: dict[ObjectName, tuple[Endpoint, ...]] = {}
+        self._shown: dict[ObjectName, Service] = {}  # the same, with these addresses
+        self._slices = Slices()
         self._nodes: dict[NodeName, Node] = {}
         self._namespaces: dict[str, Namespace] = {}
-        self._resources: dict[ObjectRef, Resource] = {}
-        self._remarks: dict[ObjectRef, Parsed] = {}  # objects with faults or warnings of their own
-        self._resolved = Resolved()
-        self._unresolved = False
-        self._changed_intent = False
-        self._changed_faults = False
-        self._changed_nodes: set[NodeName] = set()
-        self._changed_namespaces: set[str] = set()
-        self._changed_services: set[ObjectName] = set()
-        self._changed_endpoints: set[ObjectName] = set()
-
-    # Events.
+        self._configuration = Configuration(namespace, self._nodes)
+        self._messages: _Messages = ((), ())
+        self._gathered_from: Resolved | None = None  # None: they have to be gathered again
+        self._taken_messages: _Messages = ((), ())
+        self._taken_intent = self._configuration.resolved.intent
+        self._changed = _Changed()
 
     def listed(self, kinds: frozenset[str], objects: Iterable[Parsed]) -> None:
-        """Take all objects of some kinds at once: what is not among them is gone."""
-        seen: set[ObjectRef] = set()
-        for parsed in objects:
-            if parsed.ref.kind in kinds:
-                seen.add(parsed.ref)
-                self.put(parsed)
+        """Take all objects of some kinds at once: what is not among them is gone.
+
+        Objects of other kinds are left aside.
+        """
+        listed = {parsed.ref: parsed for parsed in objects if parsed.ref.kind in kinds}
+        for parsed in listed.values():
+            self.put(parsed)
         for kind in kinds:
-            for ref in [ref for ref in self._told.get(kind, ()) if ref not in seen]:
+            for ref in [ref for ref in self._held.get(kind, ()) if ref not in listed]:
                 self.gone(ref)
 
     def put(self, parsed: Parsed) -> None:
         """Take an object that is new or has changed."""
         ref = parsed.ref
         if ref.kind in HOUSED and ref.namespace != self.namespace:
-            if ref.kind in SILENT:
+            if ref.kind not in OURS:
                 return
-            parsed = Parsed(ref, None, (), (self._elsewhere(ref),))
-        known = self._told.setdefault(ref.kind, {})
-        before = known.get(ref)
-        if parsed.faults and before is not None and before.value is not None:
-            parsed = replace(parsed, value=before.value)  # the last good version stands
-        if parsed == before:
+            parsed = Parsed(ref, None, warnings=(self._elsewhere(ref),))
+        if isinstance(parsed.value, Service) and not self._is_ours(parsed.value):
+            self.gone(ref)
             return
-        known[ref] = parsed
-        self._remark(ref)
-        self._apply(ref, before, parsed)
+        held = self._held.setdefault(ref.kind, {})
+        if held.get(ref) == parsed:
+            return
+        before = self._in_force(ref)
+        held[ref] = parsed
+        self._last_good.pop(ref, None)
+        if parsed.faults and before is not None:
+            self._last_good[ref] = before
+        self._remark(ref, parsed)
+        now = self._in_force(ref)
+        if ref.kind in HOUSED and ref.namespace == self.namespace:
+            self._configuration.put(ref, now)
+        elif now != before:
+            self._replace(ref, now)
 
     def gone(self, ref: ObjectRef) -> None:
         """Forget an object."""
-        before = self._told.get(ref.kind, {}).pop(ref, None)
-        if before is not None:
-            self._remark(ref)
-            self._apply(ref, before, None)
+        before = self._in_force(ref)
+        if self._held.get(ref.kind, {}).pop(ref, None) is None:
+            return
+        self._last_good.pop(ref, None)
+        self._remark(ref, None)
+        if ref.kind in HOUSED:
+            self._configuration.drop(ref)
+        elif before is not None:
+            self._replace(ref, None)
 
     def set_addresses(self, name: ObjectName, addresses: tuple[Address, ...] | None) -> None:
-        """Let a Service of ours show these addresses in place of its status; None: its status."""
-        if addresses is None or name not in self._services:
-            self._addresses.pop(name, None)
-        else:
-            self._addresses[name] = addresses
+        """Let a Service of ours show these addresses in place of its status; None: its status.
+
+        They last as long as the Service is ours. `services` goes on without them.
+        """
+        _put(self._addresses, name, addresses if name in self._services else None)
         self._show(name)
-
-    def _elsewhere(self, ref: ObjectRef) -> Fault:
-        message = f"it is passed over: {ref.kind}s count in namespace {self.namespace} only"
-        return Fault(ref, "metadata.namespace", message)
-
-    def _apply(self, ref: ObjectRef, before: Parsed | None, now: Parsed | None) -> None:
-        old = None if before is None else before.value
-        new = None if now is None else now.value
-        if isinstance(old, LegacyConfig) or isinstance(new, LegacyConfig):
-            self._apply_legacy(new if isinstance(new, LegacyConfig) else None)
-        elif ref in self._legacy:
-            self._hold(ref, new if now is not None else self._legacy[ref].value)
-            self._remark(ref)
-        elif old != new:
-            self._hold(ref, new)
-
-    def _apply_legacy(self, config: LegacyConfig | None) -> None:
-        before = self._legacy
-        self._legacy = {} if config is None else {p.ref: p for p in config.objects}
-        for ref in before.keys() | self._legacy.keys():
-            if ref not in self._told.get(ref.kind, {}):
-                parsed = self._legacy.get(ref)
-                self._hold(ref, None if parsed is None else parsed.value)
-            self._remark(ref)
-
-    # Values in force.
-
-    def _hold(self, ref: ObjectRef, value: Value | None) -> None:
-        name = ObjectName(ref.namespace, ref.name)
-        if ref.kind == "Service":
-            self._hold_service(name, value if isinstance(value, Service) else None)
-        elif ref.kind == "EndpointSlice":
-            self._hold_slice(name, value if isinstance(value, EndpointSlice) else None)
-        elif ref.kind == "Node":
-            self._hold_node(ref.name, value if isinstance(value, Node) else None)
-        elif ref.kind == "Namespace":
-            _set(self._namespaces, ref.name, value if isinstance(value, Namespace) else None)
-            self._changed_namespaces.add(ref.name)
-        elif value is None:
-            self._resources.pop(ref, None)
-            self._unresolved = True
-        elif isinstance(value, Resource):
-            self._resources[ref] = value
-            self._unresolved = True
-
-    def _hold_service(self, name: ObjectName, service: Service | None) -> None:
-        ours = (
-            service is not None
-            and service.is_load_balancer
-            and service.load_balancer_class == self.lb_class
-        )
-        _set(self._services, name, service if ours else None)
-        if not ours:
-            self._addresses.pop(name, None)
-        self._show(name)
-
-    def _show(self, name: ObjectName) -> None:
-        service = self._services.get(name)
-        if service is not None and name in self._addresses:
-            service = replace(service, ingress=self._addresses[name], foreign_ingress=())
-        if service != self._shown.get(name):
-            _set(self._shown, name, service)
-            self._changed_services.add(name)
-
-    def _hold_slice(self, name: ObjectName, now: EndpointSlice | None) -> None:
-        before = self._owners.pop(name, None)
-        if before is not None and (now is None or now.service != before):
-            del self._slices[before][name]
-            self._gather(before)
-        if now is not None:
-            self._owners[name] = now.service
-            self._slices.setdefault(now.service, {})[name] = now
-            self._gather(now.service)
-
-    def _gather(self, service: ObjectName) -> None:
-        """Unite the slices of a Service, in order of their names."""
-        slices = self._slices.get(service, {})
-        if not slices:
-            self._slices.pop(service, None)
-        endpoints = tuple(e for name in sorted(slices) for e in slices[name].endpoints)
-        before = self._endpoints.get(service, ())
-        _set(self._endpoints, service, endpoints or None)
-        if service in self._services and _serving(before) != _serving(endpoints):
-            self._changed_endpoints.add(service)
-
-    def _hold_node(self, name: NodeName, node: Node | None) -> None:
-        before = self._nodes.get(name)
-        _set(self._nodes, name, node)
-        self._changed_nodes.add(name)
-        if before is None or node is None or before.labels != node.labels:
-            self._unresolved = True
-
-    # What is at fault.
-
-    def _remark(self, ref: ObjectRef) -> None:
-        self._changed_faults = True
-        told = self._told.get(ref.kind, {}).get(ref)
-        if told is not None and (told.faults or told.warnings):
-            self._remarks[ref] = told
-        else:
-            self._remarks.pop(ref, None)
-
-    def _legacy_remarks(self) -> Iterator[Parsed]:
-        for ref, parsed in self._legacy.items():
-            if ref in self._told.get(ref.kind, {}):
-                message = (
-                    f"the ConfigMap {self.namespace}/config has one of this name too; this counts"
-                )
-                yield Parsed(ref, None, (), (Fault(ref, "", message),))
-            else:
-                yield parsed
-
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """Everything that is refused and why, of single objects and across them; sorted."""
-        single = {f for p in (*self._remarks.values(), *self._legacy_remarks()) for f in p.faults}
-        return tuple(sorted(single.union(self._resolve().faults)))
-
-    @property
-    def warnings(self) -> tuple[Fault, ...]:
-        """What stands and still is worth a word; sorted."""
-        single = {f for p in (*self._remarks.values(), *self._legacy_remarks()) for f in p.warnings}
-        return tuple(sorted(single.union(self._resolve().warnings)))
-
-    # Questions.
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call, and start anew."""
-        self._resolve()
-        changes = Changes(
-            intent=self._changed_intent,
-            nodes=frozenset(self._changed_nodes),
-            namespaces=frozenset(self._changed_namespaces),
-            services=frozenset(self._changed_services),
-            endpoints=frozenset(self._changed_endpoints),
-            faults=self._changed_faults,
+        intent = self._configuration.resolved.intent
+        messages = self._gathered()
+        changed, self._changed = self._changed, _Changed()
+        taken, self._taken_intent = self._taken_intent, intent
+        told, self._taken_messages = self._taken_messages, messages
+        return Changes(
+            intent=intent is not taken and intent != taken,
+            nodes=frozenset(changed.nodes),
+            namespaces=frozenset(changed.namespaces),
+            services=frozenset(changed.services),
+            endpoints=frozenset(changed.endpoints),
+            faults=messages is not told and messages != told,
         )
-        self._changed_intent = self._changed_faults = False
-        for changed in (self._changed_nodes, self._changed_namespaces):
-            changed.clear()
-        self._changed_services.clear()
-        self._changed_endpoints.clear()
-        return changes
 
     def snapshot(self) -> Snapshot:
-        """Return everything as it is now. Its mappings are live: they follow later changes."""
+        """Return everything as it is now. Its mappings are live: they follow later changes.
+
+        The Intent is the same object for as long as it has the same value.
+        """
         return Snapshot(
-            intent=self._resolve().intent,
+            intent=self._configuration.resolved.intent,
             nodes=MappingProxyType(self._nodes),
             namespaces=MappingProxyType(self._namespaces),
             services=MappingProxyType(self._shown),
-            endpoints=MappingProxyType(self._endpoints),
+            endpoints=self._slices.endpoints,
         )
 
     @property
@@ -334,55 +197,119 @@ class Inventory:
         return MappingProxyType(self._services)
 
     @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Everything that is refused and why, of single objects and across them; sorted."""
+        return self._gathered()[0]
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """What stands and still is worth a word; sorted."""
+        return self._gathered()[1]
+
+    @property
     def names_secrets(self) -> bool:
         """Tell whether a BGPPeer has its password in a Secret."""
-        peers = (v for v in self._resources.values() if isinstance(v, PeerSpec))
-        return any(peer.password_secret is not None for peer in peers)
+        return self._configuration.names_secrets
 
     def objects(self) -> Iterator[Parsed]:
-        """Yield every object as it was told, the last good version of those at fault."""
-        for of_kind in self._told.values():
-            yield from of_kind.values()
+        """Yield every object that has a value in force, with that value."""
+        for held in self._held.values():
+            for ref, parsed in held.items():
+                value = self._in_force(ref)
+                if value is parsed.value is not None:
+                    yield parsed
+                elif value is not None:
+                    yield Parsed(ref, value)
 
-    def _resolve(self) -> Resolved:
-        if not self._unresolved:
-            return self._resolved
-        self._unresolved = False
-        before, self._resolved = self._resolved, resolve(self._specs())
-        if before.intent == self._resolved.intent:
-            self._resolved = replace(self._resolved, intent=before.intent)
-        else:
-            self._changed_intent = True
-        if (before.faults, before.warnings) != (self._resolved.faults, self._resolved.warnings):
-            self._changed_faults = True
-        return self._resolved
+    def _is_ours(self, service: Service) -> bool:
+        return service.is_load_balancer and service.load_balancer_class == self.lb_class
 
-    def _specs(self) -> Specs:
-        told = (p for kind in HOUSED for p in self._told.get(kind, {}).values())
-        return Specs(
-            namespace=self.namespace,
-            pools=self._of_type(Pool),
-            peers=self._of_type(PeerSpec),
-            bgp_advertisements=self._of_type(BgpAdvertisementSpec),
-            l2_advertisements=self._of_type(L2AdvertisementSpec),
-            communities=self._of_type(CommunitySpec),
-            bfd_profiles=self._of_type(BfdProfile),
-            secrets=self._of_type(Secret),
-            nodes=self._nodes,
-            broken=frozenset(p.ref for p in told if p.faults and p.value is None),
+    def _elsewhere(self, ref: ObjectRef) -> Fault:
+        message = (
+            f"it is passed over: a {ref.kind} counts in namespace {self.namespace} only; create it "
+            "there, or choose the namespace with --namespace"
         )
+        return Fault(ref, "metadata.namespace", message)
 
-    def _of_type(self, wanted: type[R]) -> dict[str, R]:
-        return {ref.name: v for ref, v in self._resources.items() if isinstance(v, wanted)}
+    def _in_force(self, ref: ObjectRef) -> Value | None:
+        held = self._held.get(ref.kind, {}).get(ref)
+        return None if held is None else self._last_good.get(ref, held.value)
+
+    def _replace(self, ref: ObjectRef, now: Value | None) -> None:
+        """Put another value in force, which differs; None: there is none any more."""
+        name = ObjectName(ref.namespace, ref.name)
+        if ref.kind == "Service":
+            self._replace_service(name, _as(Service, now))
+        elif ref.kind == "EndpointSlice":
+            touched = self._slices.replace(name, _as(EndpointSlice, now))
+            self._changed.endpoints |= touched & self._services.keys()
+        elif ref.kind == "Node":
+            self._replace_node(ref.name, _as(Node, now))
+        elif ref.kind == "Namespace":
+            _put(self._namespaces, ref.name, _as(Namespace, now))
+            self._changed.namespaces.add(ref.name)
+
+    def _replace_service(self, name: ObjectName, now: Service | None) -> None:
+        _put(self._services, name, now)
+        if now is None:
+            self._addresses.pop(name, None)
+        self._changed.services.add(name)
+        self._show(name)
+
+    def _show(self, name: ObjectName) -> None:
+        service = self._services.get(name)
+        if service is not None and name in self._addresses:
+            service = replace(service, ingress=self._addresses[name], foreign_ingress=())
+        if service != self._shown.get(name):
+            _put(self._shown, name, service)
+            self._changed.services.add(name)
+
+    def _replace_node(self, name: NodeName, now: Node | None) -> None:
+        before = self._nodes.get(name)
+        _put(self._nodes, name, now)
+        self._changed.nodes.add(name)
+        if before is None or now is None or before.labels != now.labels:
+            self._configuration.nodes_changed()
+
+    def _remark(self, ref: ObjectRef, parsed: Parsed | None) -> None:
+        """Note what there is to say about an object."""
+        remarked = parsed is not None and (parsed.faults or parsed.warnings)
+        if remarked or ref in self._remarked:
+            _put(self._remarked, ref, parsed if remarked else None)
+            self._gathered_from = None
+
+    def _gathered(self) -> _Messages:
+        """Return all faults and all warnings; the same objects until there is a reason to ask."""
+        resolved = self._configuration.resolved
+        if self._gathered_from is not resolved:
+            self._gathered_from = resolved
+            legacy = self._configuration
+            faults = {f for parsed in self._remarked.values() for f in parsed.faults}
+            warnings = {w for parsed in self._remarked.values() for w in parsed.warnings}
+            self._messages = (
+                in_order(faults.union(resolved.faults, legacy.legacy_faults)),
+                in_order(warnings.union(resolved.warnings, legacy.legacy_warnings)),
+            )
+        return self._messages
 
 
-def _set(mapping: dict[K, V], key: K, value: V | None) -> None:
+@dataclass(slots=True)
+class _Changed:
+    """What is different since the last `take_changes`."""
+
+    nodes: set[NodeName] = field(default_factory=set)
+    namespaces: set[str] = field(default_factory=set)
+    services: set[ObjectName] = field(default_factory=set)
+    endpoints: set[ObjectName] = field(default_factory=set)
+
+
+def _as(wanted: type[V], value: object) -> V | None:
+    return value if isinstance(value, wanted) else None
+
+
+def _put(mapping: dict[K, V], key: K, value: V | None) -> None:
     """Set a key, or take it away."""
     if value is None:
         mapping.pop(key, None)
     else:
         mapping[key] = value
-
-
-def _serving(endpoints: Iterable[Endpoint]) -> list[str]:
-    return sorted(e.node or "" for e in endpoints if e.can_serve and e.addresses)

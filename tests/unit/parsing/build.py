@@ -1,12 +1,13 @@
 """Short ways to write resources as `parsing` reads them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Protocol, TypeVar
 
 from exabgp_metallb.parsing.resolve import Resolved, Specs, resolve
 from exabgp_metallb.values.addresses import AddressRange
-from exabgp_metallb.values.faults import Fault
+from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.intent import (
     BfdProfile,
     BgpAdvertisement,
@@ -17,13 +18,24 @@ from exabgp_metallb.values.intent import (
     Pool,
 )
 from exabgp_metallb.values.labels import Labels, LabelSelector
-from exabgp_metallb.values.objects import Node, ObjectName, Secret
+from exabgp_metallb.values.objects import (
+    Endpoint,
+    EndpointSlice,
+    Namespace,
+    Node,
+    ObjectName,
+    Secret,
+    Service,
+)
 from exabgp_metallb.values.specs import (
     BgpAdvertisementSpec,
     CommunitySpec,
     L2AdvertisementSpec,
+    LegacyConfig,
+    Parsed,
     PeerSpec,
     PoolChoice,
+    Value,
 )
 
 NAMESPACE = "metallb-system"
@@ -180,3 +192,60 @@ def places(faults: Iterable[Fault]) -> list[tuple[str, str]]:
 def resolved(**objects: Iterable[object]) -> Resolved:
     """Resolve objects by kind, as `specs` takes them."""
     return resolve(specs(**objects))  # type: ignore[arg-type]  # the words are those of `specs`
+
+
+KIND_OF: Mapping[type, str] = {
+    Pool: "IPAddressPool",
+    PeerSpec: "BGPPeer",
+    BgpAdvertisementSpec: "BGPAdvertisement",
+    L2AdvertisementSpec: "L2Advertisement",
+    CommunitySpec: "Community",
+    BfdProfile: "BFDProfile",
+    Secret: "Secret",
+    LegacyConfig: "ConfigMap",
+    Service: "Service",
+    EndpointSlice: "EndpointSlice",
+    Node: "Node",
+    Namespace: "Namespace",
+}
+
+
+def ref_of(value: Value, namespace: str = NAMESPACE) -> ObjectRef:
+    """Return how messages name a value."""
+    kind = KIND_OF[type(value)]
+    if isinstance(value, Service | EndpointSlice | Secret):
+        return ObjectRef(kind, value.name.namespace, value.name.name)
+    if isinstance(value, Node | Namespace):
+        return ObjectRef(kind, "", value.name)
+    if isinstance(value, PeerSpec):
+        return ObjectRef(kind, namespace, value.peer.name)
+    if isinstance(value, BgpAdvertisementSpec | L2AdvertisementSpec):
+        return ObjectRef(kind, namespace, value.advertisement.name)
+    return ObjectRef(kind, namespace, "config" if isinstance(value, LegacyConfig) else value.name)
+
+
+def parsed(value: Value, namespace: str = NAMESPACE) -> Parsed:
+    """Return a value as a source tells it."""
+    return Parsed(ref_of(value, namespace), value)
+
+
+def spoiled(value: Value, message: str = "nonsense") -> Parsed:
+    """Return the object of a value after an edit that made it nonsense."""
+    ref = ref_of(value)
+    return Parsed(ref, None, (Fault(ref, "spec", message),))
+
+
+def service(name: str = "web", ingress: Iterable[str] = (), **more: object) -> Service:
+    """Return a Service of type LoadBalancer."""
+    made = Service(name=ObjectName("default", name), ingress=tuple(ip_address(a) for a in ingress))
+    return replace(made, **more)  # type: ignore[arg-type]  # the fields of a Service
+
+
+def slice_of(name: str, of: str, *endpoints: Endpoint) -> EndpointSlice:
+    """Return a slice of a Service."""
+    return EndpointSlice(ObjectName("default", name), ObjectName("default", of), endpoints)
+
+
+def endpoint(node: str | None, *, ready: bool | None = True, address: str = "10.0.0.1") -> Endpoint:
+    """Return an endpoint on a node."""
+    return Endpoint((address,), node=node, ready=ready)
