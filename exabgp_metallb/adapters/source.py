@@ -5,8 +5,10 @@ hands events to a listener, which does no more than put them on its owner's queu
 the objects (`parsing.inventory`); a source keeps only what it needs to tell what changed.
 
 A source that is away is not an empty one: it says `Away`, and what it told before still stands.
+A thread that dies says so too, but not to the listener, which may be why it died: see `OnDeath`.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -55,6 +57,9 @@ class Back:
 Event = Listed | Put | Gone | Away | Back
 Listener = Callable[[Event], None]
 
+OnDeath = Callable[[BaseException], None]
+"""Called in the dying thread with what nobody foresaw; the owner ends the process with status 1."""
+
 
 class Source(Protocol):
     """Something that tells a listener about objects until it is stopped."""
@@ -64,3 +69,15 @@ class Source(Protocol):
 
     def stop(self) -> None:
         """End the threads; the listener hears no more."""
+
+
+def thread(run: Callable[[], None], *, name: str, on_death: OnDeath) -> threading.Thread:
+    """Return a daemon thread, not yet started, that cannot die in silence."""
+
+    def body() -> None:
+        try:
+            run()
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, the owner must hear of it
+            on_death(error)
+
+    return threading.Thread(target=body, name=name, daemon=True)
