@@ -1,0 +1,40 @@
+"""What a Service shows of our decisions in the Kubernetes API."""
+
+from dataclasses import dataclass
+
+from exabgp_metallb.values.addresses import Address
+from exabgp_metallb.values.objects import ObjectName
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Our condition in Service status.conditions (meta/v1 Condition) but for type and times."""
+
+    holds: bool
+    reason: str  # one word: a Reason, or Allocated
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Showing:
+    """The part of a Service that the controller writes.
+
+    Attributes:
+        addresses: status.loadBalancer.ingress[].ip, in order.
+        pool: annotation metallb.io/ip-allocated-from-pool.
+        condition: None where there is none (yet).
+        clean: whether ingress holds nothing but addresses; somebody else's host names are no.
+    """
+
+    addresses: tuple[Address, ...] = ()
+    pool: str | None = None
+    condition: Condition | None = None
+    clean: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWrite:
+    """One write to the API: make this Service show that."""
+
+    service: ObjectName
+    showing: Showing
