@@ -123,7 +123,7 @@ def one_by_one(given: Specs) -> tuple[set[str], set[str], set[str]]:
     return {p.name for p in pools}, {p.name for p in stand}, {a.name for a in said}
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(arbitrary.specs)
 def test_the_outcome_is_that_of_creating_objects_one_by_one(given: Specs) -> None:
     """What stands is what MetalLB would hold had the objects come by age."""
@@ -287,7 +287,7 @@ def test_the_cost_is_not_a_square(case: str) -> None:
     """Eight times as many objects take nothing like 64 times as long."""
     small, large = HARD[case](SMALL), HARD[case](LARGE)
     base = max(min(seconds(small) for _ in range(3)), 0.005)
-    assert seconds(large) < GROWTH * base
+    assert any(seconds(large) < GROWTH * base for _ in range(3))  # a busy machine may try again
 
 
 def seconds(given: Specs) -> float:

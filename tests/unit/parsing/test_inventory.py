@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from time import perf_counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exabgp_metallb.parsing.inventory import Changes, Inventory
@@ -426,6 +426,7 @@ def shown(inventory: Inventory) -> object:
     return (snapshot.intent, *copies, inventory.faults, inventory.warnings, kept)
 
 
+@settings(deadline=None)
 @given(events, st.sets(st.integers(0, 25)))
 def test_any_way_to_the_same_objects_shows_the_same(
     happening: list[tuple[str, Parsed]], asked: set[int]
@@ -451,6 +452,7 @@ def test_any_way_to_the_same_objects_shows_the_same(
     assert shown(inventory) == shown(anew)
 
 
+@settings(deadline=None)
 @given(events, events)
 def test_what_is_told_is_what_differs(
     first: list[tuple[str, Parsed]], second: list[tuple[str, Parsed]]
@@ -514,4 +516,5 @@ def test_the_cost_of_an_event_is_not_that_of_all_objects() -> None:
             inventory.snapshot()
         return perf_counter() - start
 
-    assert seconds(10_000) < 5 * max(seconds(500) for _ in range(3))
+    base = min(seconds(500) for _ in range(3))
+    assert any(seconds(10_000) < 5 * base for _ in range(3))  # a busy machine may try again

@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exabgp_metallb.parsing.resolve import Resolved, Specs, resolve
@@ -487,12 +487,14 @@ def test_what_is_named_in_vain(given: Specs, warned: list[tuple[str, str]], word
     assert len(result.intent.l2_advertisements) == len(given.l2_advertisements)
 
 
+@settings(deadline=None)
 @given(arbitrary.specs, st.randoms(use_true_random=False))
 def test_the_order_of_the_input_does_not_matter(given: Specs, random: Random) -> None:
     """Whatever is given, there is an outcome, and it is the same for every order."""
     assert resolve(arbitrary.shuffled(given, random)) == resolve(given)
 
 
+@settings(deadline=None)
 @given(arbitrary.specs)
 def test_what_stands_stands_by_itself(given: Specs) -> None:
     """What is left after the refusals has no fault any more, and is the same intent."""
@@ -514,6 +516,7 @@ def test_what_stands_stands_by_itself(given: Specs) -> None:
     assert (again.faults, again.intent) == ((), result.intent)
 
 
+@settings(deadline=None)
 @given(arbitrary.specs)
 def test_no_password_is_ever_told(given: Specs) -> None:
     """Neither messages nor the text of an intent hold one."""
