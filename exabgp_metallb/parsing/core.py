@@ -13,6 +13,7 @@ from exabgp_metallb.parsing.fields import Fields, escaped, shown
 from exabgp_metallb.parsing.metadata import created, labels
 from exabgp_metallb.parsing.scalars import address
 from exabgp_metallb.values.addresses import Address, Family, family_of
+from exabgp_metallb.values.conditions import Condition
 from exabgp_metallb.values.objects import (
     AddressRequest,
     Endpoint,
@@ -33,6 +34,8 @@ ADDRESS_POOL = "address-pool"
 LOAD_BALANCER_IPS = "loadBalancerIPs"
 ALLOW_SHARED_IP = "allow-shared-ip"
 ALLOCATED_FROM_POOL = "ip-allocated-from-pool"
+ADDRESS_ALLOCATED = PREFIX + "AddressAllocated"
+"""The condition on a Service that says whether it has its addresses, and why not."""
 SERVICE_NAME = "kubernetes.io/service-name"
 """The label by which an EndpointSlice belongs to a Service."""
 
@@ -70,7 +73,19 @@ def service(root: Fields) -> Service:
         ingress=ingress,
         foreign_ingress=foreign,
         allocated_pool=annotations.get(_OUTPUT) or None,
+        allocated=_condition(root, ADDRESS_ALLOCATED),
     )
+
+
+def _condition(root: Fields, condition_type: str) -> Condition | None:
+    """Return one of an object's conditions; None when it has none of this type."""
+    if not root.has("status"):
+        return None
+    for fields in root.child("status").children("conditions"):
+        if fields.text("type") == condition_type:
+            reason, message = fields.text("reason") or "", fields.text("message") or ""
+            return Condition(fields.text("status") == "True", reason, message)
+    return None
 
 
 def _name(root: Fields) -> ObjectName:

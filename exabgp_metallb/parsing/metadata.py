@@ -67,3 +67,12 @@ def _utc(text: str) -> str:
 def labels(metadata: Fields) -> Labels:
     """Return metadata.labels."""
     return metadata.labels("labels")
+
+
+def identity(raw: object) -> tuple[str, str]:
+    """Return resourceVersion and uid of an object; "" where it has none, as in a file."""
+    metadata = raw.get("metadata") if isinstance(raw, dict) else None
+    if not isinstance(metadata, dict):
+        return "", ""
+    version, uid = metadata.get("resourceVersion"), metadata.get("uid")
+    return version if isinstance(version, str) else "", uid if isinstance(uid, str) else ""

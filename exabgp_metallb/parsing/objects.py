@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from exabgp_metallb.parsing import core, metallb
 from exabgp_metallb.parsing.fields import Fields, Report, shown
 from exabgp_metallb.parsing.legacy import legacy_config
-from exabgp_metallb.parsing.metadata import HOME, check, ref_of
+from exabgp_metallb.parsing.metadata import HOME, check, identity, ref_of
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.specs import Parsed, Value
 
@@ -64,7 +64,15 @@ def _core_object(
     if value is None and not report.faults:
         return None
     faults = tuple(report.faults)
-    return Parsed(ref, None if faults else value, faults, tuple(report.warnings))
+    version, uid = identity(raw)
+    return Parsed(
+        ref,
+        None if faults else value,
+        faults,
+        tuple(report.warnings),
+        version=version,
+        uid=uid,
+    )
 
 
 def _refused(ref: ObjectRef, field: str, message: str) -> Parsed:

@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass
 
 from exabgp_metallb.values.addresses import Address, Family
+from exabgp_metallb.values.conditions import Condition
 from exabgp_metallb.values.labels import Labels
 
 NodeName = str
@@ -86,6 +87,7 @@ class Service:
     ingress: tuple[Address, ...] = ()  # status.loadBalancer.ingress[].ip, in order
     foreign_ingress: tuple[str, ...] = ()  # entries of status without an address that parses
     allocated_pool: str | None = None  # annotation ip-allocated-from-pool
+    allocated: Condition | None = None  # our condition metallb.io/AddressAllocated
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,8 @@
 from dataclasses import dataclass
 
 from exabgp_metallb.values.addresses import Address
+from exabgp_metallb.values.conditions import Condition
 from exabgp_metallb.values.objects import ObjectName
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Our condition in Service status.conditions (meta/v1 Condition) but for type and times."""
-
-    holds: bool
-    reason: str  # one word: a Reason, or Allocated
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

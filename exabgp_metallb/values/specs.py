@@ -3,7 +3,7 @@
 `parsing.resolve` turns all of them together into an `Intent`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.intent import (
@@ -107,9 +107,14 @@ class Parsed:
     Attributes:
         value: None exactly when there are faults.
         warnings: such as a field that nobody knows; the object stands.
+        version: resourceVersion, which a write can be bound to; "" in files. It and `uid` are no
+            part of what the object says, so two that differ in nothing else are equal.
+        uid: metadata.uid, by which Events find their object.
     """
 
     ref: ObjectRef
     value: Value | None
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
+    version: str = field(default="", compare=False)
+    uid: str = field(default="", compare=False)
