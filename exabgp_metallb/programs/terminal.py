@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TextIO
 
@@ -49,8 +49,29 @@ def width(stream: TextIO) -> int:
 
 
 def json_text(document: Mapping[str, object]) -> str:
-    """Return a document as JSON, ASCII alone."""
-    return json.dumps(document, indent=2) + "\n"
+    """Return a document as JSON, ASCII alone: mappings opened up, each item of a list on a line."""
+    return "".join(_json(document, "")) + "\n"
+
+
+def _json(value: object, indent: str) -> Iterator[str]:
+    deeper = indent + "  "
+    if isinstance(value, Mapping) and value:
+        lines = (
+            (f"{deeper}{json.dumps(key)}: ", *_json(item, deeper)) for key, item in value.items()
+        )
+        yield from _block("{", lines, indent + "}")
+    elif isinstance(value, list) and value and not isinstance(value[0], str):
+        yield from _block("[", ((deeper, json.dumps(item)) for item in value), indent + "]")
+    else:
+        yield json.dumps(value)
+
+
+def _block(start: str, lines: Iterable[Iterable[str]], end: str) -> Iterator[str]:
+    yield start
+    for place, line in enumerate(lines):
+        yield ",\n" if place else "\n"
+        yield from line
+    yield "\n" + end
 
 
 def yaml_text(document: Mapping[str, object]) -> str:
@@ -59,13 +80,13 @@ def yaml_text(document: Mapping[str, object]) -> str:
 
     from exabgp_metallb.parsing.text import plain  # noqa: PLC0415 -- as above
 
-    class Dumper(yaml.SafeDumper):
+    class Dumper(yaml.CSafeDumper):
         """PyYAML's, with quotes also where only kubectl would see another type than text."""
 
         def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 -- PyYAML's signature
             return True
 
-    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    def represent(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
         style = None if plain(text) == text and isinstance(plain(text), str) else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
