@@ -53,7 +53,7 @@ def run(manifests: Path | None = None, *, once: bool = False, seconds: float | N
         except (WrongTableError, ExabgpError) as error:
             _print(console, _failure(net, error))
             return WRONG
-    _print(console, [f"The router's table was right after each of {len(scenes)} steps."])
+    _print(console, [f"The router's table was right after each of the {len(scenes)} steps."])
     return RIGHT
 
 
@@ -68,13 +68,15 @@ def _on_screen(
     with Live(console=console, auto_refresh=False) as live:
         screen = Screen(live)
         player.play(scenes, screen)
-        screen.footer = f"edit {player.manifests}/*.yaml and watch; Ctrl-C ends the demo"
+        screen.footer = f"edit {player.manifests}/*.yaml and watch; Ctrl-C ends"
         with suppress(Stopped):
             player.linger(screen, seconds)
+        screen.footer = ""
+        player.show(screen)
 
 
 def _failure(net: Network, error: Error) -> Iterator[str]:
-    yield "The router's table is not right:"
+    yield "The demo has failed:"
     yield from (f"  {line}" for line in str(error).splitlines())
     for name, lines in net.tails():
         yield f"The log of {name} ends:"

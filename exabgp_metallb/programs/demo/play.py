@@ -155,6 +155,10 @@ class Player:
                 self._look_again()
             stage.refresh(self._view)
 
+    def show(self, stage: Stage) -> None:
+        """Show the router's table as it is now."""
+        stage.refresh(self._view)
+
     def _look_again(self) -> None:
         """Follow the manifests' Services; what cannot be read changes nothing, here as there."""
         with suppress(Error):

@@ -93,15 +93,21 @@ class Screen:
 
     def __init__(self, live: Live) -> None:
         self._live = live
+        self._shown: object = None
         self.footer = "Ctrl-C ends the demo"
 
     def refresh(self, view: View) -> None:
-        """Draw everything again."""
-        screen = show.screen(TITLE, _table(view, view.rows()), view.log, self.footer)
-        self._live.update(screen, refresh=True)
+        """Draw everything again, if anything of it differs, the size of the terminal included."""
+        rows = view.rows()
+        size = self._live.console.size
+        showing = (rows, view.before, set(view.table.up), view.log, self.footer, size)
+        if showing != self._shown:
+            self._shown = showing
+            screen = show.screen(TITLE, _table(view, rows), view.log, self.footer)
+            self._live.update(screen, refresh=True)
 
     def played(self, view: View) -> None:
-        """Draw everything again."""
+        """Draw everything again, if anything of it differs."""
         self.refresh(view)
 
 
