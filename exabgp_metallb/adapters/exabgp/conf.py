@@ -10,8 +10,9 @@ session of the last kind is left out as a whole; `unsupported` says why, for one
 `refusals` for all of them together.
 
 A peer whose ASN is external, whatever its number, becomes `peer-as auto`. ExaBGP 5.0.15 brings such
-a session up, but writes the ASN as `None` into its JSON, and answers `show neighbor json` with an
-error for as long as one is configured.
+a session up, but writes the ASN as `None` into its JSON, and answers `show neighbor` with `json`,
+`summary` or `extensive` with an error for as long as one is configured, whatever the state of its
+session; `show neighbor configuration` and `show adj-rib out` work.
 
 Quoting. ExaBGP's tokeniser undoes backslashes before it looks for quotes, and one kind of quote
 inside the other ends the word; so no word can hold a quote, and one with a backslash doubles it.
