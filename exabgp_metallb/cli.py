@@ -13,7 +13,8 @@ import io
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
@@ -237,15 +238,26 @@ def _endpoint(
     return bare, int(port)
 
 
+_KUBECONFIG = twin(
+    "kubeconfig",
+    type=click.Path(path_type=Path),
+    help="Reach the Kubernetes API by this file; without it, by the pod's own account.",
+)
+_LOG_OPTIONS = (
+    twin(
+        "log-level",
+        type=click.Choice(("debug", "info", "warning", "error")),
+        default="info",
+        show_default=True,
+    ),
+    twin("log-format", type=click.Choice(("text", "json")), default="text", show_default=True),
+)
+_CONTROLLER_OPTIONS = (cluster_options, _KUBECONFIG, *_LOG_OPTIONS)
 _NODE_OPTIONS = (
     twin("node", default=socket.gethostname, metavar="NAME", help="Our Node; default: this host."),
     cluster_options,
     twin("manifests", type=click.Path(path_type=Path), help="Follow this folder of manifests."),
-    twin(
-        "kubeconfig",
-        type=click.Path(path_type=Path),
-        help="Reach the Kubernetes API by this file; without it, by the pod's own account.",
-    ),
+    _KUBECONFIG,
     twin("state-dir", type=click.Path(path_type=Path), help="What is kept over a restart."),
     twin(
         "process",
@@ -260,19 +272,17 @@ _NODE_OPTIONS = (
         metavar="ADDR:PORT",
         help="Serve /metrics, /healthz and /readyz there.",
     ),
-    twin(
-        "log-level",
-        type=click.Choice(("debug", "info", "warning", "error")),
-        default="info",
-        show_default=True,
-    ),
-    twin("log-format", type=click.Choice(("text", "json")), default="text", show_default=True),
+    *_LOG_OPTIONS,
 )
 
 
 def node_options(command: _Command) -> _Command:
     """Add the options that the programs of a node share."""
-    for option in reversed(_NODE_OPTIONS):
+    return _with(_NODE_OPTIONS, command)
+
+
+def _with(options: Iterable[Callable[[_Command], _Command]], command: _Command) -> _Command:
+    for option in reversed(tuple(options)):
         command = option(command)
     return command
 
@@ -336,6 +346,32 @@ def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- a
         raise _waited(error) from error
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(VALID))
     ctx.exit(run_speaker(given))
+
+
+@commands.command()
+@partial(_with, _CONTROLLER_OPTIONS)
+@click.pass_context
+def controller(
+    ctx: click.Context,
+    *,
+    namespace: str,
+    lb_class: str | None,
+    kubeconfig: Path | None,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Give addresses to the Services of a cluster.
+
+    Any number of replicas may run; one of them leads, by a Lease in the install namespace.
+
+    Exits with 0 when told to end, 2 when the Kubernetes API cannot be reached as configured.
+    """
+    from exabgp_metallb.adapters.logs import LogFormat, configure  # noqa: PLC0415 -- see above
+    from exabgp_metallb.programs.control import ControllerOptions, run  # noqa: PLC0415 -- see above
+
+    configure(log_level, LogFormat(log_format))
+    run(ControllerOptions(namespace=namespace, lb_class=lb_class, kubeconfig=kubeconfig))
+    ctx.exit(VALID)
 
 
 def _node(**options: Any) -> "Options":  # noqa: ANN401 -- as node_options names them

@@ -66,19 +66,21 @@ class Publication:
             self.shows(name, showing)
 
     def refused(self, name: ObjectName) -> None:
-        """Note that the write on its way was not done, such as for a conflict."""
+        """Note that the write on its way was not done, such as for a conflict; see `retry`."""
         if self._in_flight.pop(name, None) is not None:
-            self._due[name] = None
             self._claim(name)
 
     def unanswered(self, name: ObjectName) -> None:
-        """Note that nobody knows whether the write on its way was done."""
+        """Note that nobody knows whether the write on its way was done; see `retry`."""
         showing = self._in_flight.pop(name, None)
         if showing is not None:
             before = self._lost.get(name, frozenset())
             self._lost[name] = before | frozenset(showing.addresses)
-            self._due[name] = None
             self._claim(name)
+
+    def retry(self, name: ObjectName) -> None:
+        """Look at a Service again whose write was refused or not answered."""
+        self._due[name] = None
 
     # What to do.
 

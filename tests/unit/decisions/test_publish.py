@@ -134,6 +134,11 @@ class Controller(RuleBasedStateMachine):
             self.publication.unanswered(write.service)
 
     @rule(name=st.sampled_from(NAMES))
+    def retry(self, name: ObjectName) -> None:
+        """Some time has passed."""
+        self.publication.retry(name)
+
+    @rule(name=st.sampled_from(NAMES))
     def watch(self, name: ObjectName) -> None:
         """The watch tells what a Service shows, unless a write of it is on its way."""
         if all(write.service != name for write in self.flying):
@@ -152,6 +157,8 @@ class Controller(RuleBasedStateMachine):
             return
         for write in self.flying:
             self.publication.unanswered(write.service)
+        for name in NAMES:
+            self.publication.retry(name)
         for _ in range(10 * len(NAMES)):
             for write in list(self.publication.writes()):
                 self.api[write.service] = write.showing
