@@ -49,6 +49,7 @@ KINDS = frozenset(
 but for Secrets: a password decides no address."""
 
 SERVICE = "Service"
+STATE_OBJECT, STATE = "the ConfigurationState", "the status of the ConfigurationState"
 BATCH = 500  # events taken in one turn
 TURN_SECONDS = 1.0
 COUNTERS_SECONDS = 1.0  # between two writes of the counters of all pools
@@ -282,6 +283,7 @@ class _Term:
         self._counters: dict[str, PoolUsage] = {}  # as written last
         self._counters_at = 0.0
         self._faults: tuple[str, ...] | None = None
+        self._state: Request | None = None  # the status that follows the object
 
     def begin(self) -> None:
         """Decide everything that there is."""
@@ -359,8 +361,8 @@ class _Term:
         if faults != self._faults:
             self._faults = faults
             namespace = self._inventory.namespace
-            for request in writes.configuration_state(namespace, faults, datetime.now(UTC)):
-                self._writer.submit("state", request)
+            there, self._state = writes.configuration_state(namespace, faults, datetime.now(UTC))
+            self._writer.submit(STATE_OBJECT, there)
 
     # What comes back.
 
@@ -383,6 +385,8 @@ class _Term:
         if not isinstance(sent.key, ObjectName):
             if sent.error is not None:
                 self._other_failed(sent)
+            elif sent.key == STATE_OBJECT and self._state is not None:
+                self._writer.submit(STATE, self._state)  # a status needs its object
             return
         if sent.error is None:
             self._versions[sent.key] = sent.version
@@ -400,5 +404,5 @@ class _Term:
         logger.warning("{}", sent.error)
         if isinstance(sent.key, tuple):
             self._counters.pop(sent.key[1], None)
-        elif sent.key == "state":
+        elif sent.key in (STATE_OBJECT, STATE):
             self._faults = None
