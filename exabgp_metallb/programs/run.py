@@ -3,8 +3,11 @@
 ExaBGP is the parent of the speaker and owns the BGP sessions; this is the parent of ExaBGP. It
 sees that the configuration ExaBGP starts on is one that ExaBGP can read: the last rendered one, so
 that the sessions of before are there at once, or one that holds our process alone.
+
+No ExaBGP outlives its parent, however that ends: the next one would fight it for the sessions.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,6 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -35,9 +39,11 @@ EXABGP_ENVIRONMENT: Mapping[str, str] = {
     "exabgp_daemon_daemonize": "false",
     "exabgp_daemon_drop": "false",  # we start it as who it shall be
     "exabgp_log_destination": "stderr",
-    "exabgp_log_level": "WARNING",
+    "exabgp_log_level": "ERROR",  # a warning is each attempt at a session, and the speaker tells
 }
 """ExaBGP's settings, each as the environment variable that its env file would hold."""
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class Supervisor:
@@ -89,7 +95,11 @@ class Supervisor:
     def _run_once(self) -> int:
         command = [sys.executable, "-m", "exabgp", "server", str(self._path)]
         self._child = subprocess.Popen(
-            command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True
+            command,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=partial(_end_with_parent, os.getpid()),  # noqa: PLW1509 -- no threads here
         )
         if self._stopping:  # the signal came while it was being started
             self._child.terminate()
@@ -103,6 +113,13 @@ class Supervisor:
         child.terminate()
         signal.signal(signal.SIGALRM, lambda *_: child.kill())
         signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Have the kernel end this process when its parent dies: prctl(2)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before that
+        os._exit(1)
 
 
 def environment(
