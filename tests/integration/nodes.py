@@ -13,7 +13,6 @@ from pathlib import Path
 from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, tail
 from tests.integration.lab.waiting import wait_for
-from tests.integration.manifests import Manifests
 
 LOG_SECONDS = 15.0
 PROCESS_SECONDS = 15.0
@@ -44,18 +43,18 @@ class Node:
 
     Args:
         host: where it runs; one node a host.
-        manifests: the folder that it follows.
+        folder: of manifests, that it follows.
         name: of its Node; the host's by default.
         options: more words for the command line.
     """
 
     def __init__(
-        self, host: Host, manifests: Manifests, *, name: str | None = None, options: str = ""
+        self, host: Host, folder: Path, *, name: str | None = None, options: str = ""
     ) -> None:
         self.host = host
         self.name = name or host.name
         self.state = host.lab.folder / f"state-{host.name}"
-        words = {"--node": self.name, "--manifests": manifests.path, "--state-dir": self.state}
+        words = {"--node": self.name, "--manifests": folder, "--state-dir": self.state}
         self._run = Daemon(
             host,
             [*PROGRAM, "run", *(str(w) for pair in words.items() for w in pair), *options.split()],
