@@ -8,7 +8,7 @@ number of ranges, and an IPv6 /64 no more than a single address.
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from exabgp_metallb.values.addresses import Address, AddressRange, Family, family_of
+from exabgp_metallb.values.addresses import Address, Family, family_of
 from exabgp_metallb.values.intent import Pool
 
 
@@ -19,29 +19,29 @@ class PoolIndex:
         by_name: in order of name.
     """
 
-    __slots__ = ("_owners", "_ranges", "_starts", "by_name")
+    __slots__ = ("_lasts", "_owners", "_starts", "by_name")
 
     def __init__(self, pools: Iterable[Pool]) -> None:
         self.by_name = {pool.name: pool for pool in sorted(pools, key=lambda pool: pool.name)}
         self._starts: dict[Family, list[int]] = {}
-        self._ranges: dict[Family, list[AddressRange]] = {}
+        self._lasts: dict[Family, list[int]] = {}
         self._owners: dict[Family, list[Pool]] = {}
         for family in Family:
             held = [
-                (int(r.first), r, pool)
+                (int(r.first), int(r.last), pool)
                 for pool in self.by_name.values()
                 for r in pool.ranges
                 if r.family is family
             ]
             held.sort(key=lambda entry: entry[0])
             self._starts[family] = [start for start, _, _ in held]
-            self._ranges[family] = [r for _, r, _ in held]
+            self._lasts[family] = [last for _, last, _ in held]
             self._owners[family] = [pool for _, _, pool in held]
 
     def pool_of(self, address: Address) -> Pool | None:
         """Return the pool whose ranges hold the address, None when there is no such pool."""
-        family = family_of(address)
-        place = bisect_right(self._starts[family], int(address)) - 1
-        if place < 0 or address not in self._ranges[family][place]:
+        family, number = family_of(address), int(address)
+        place = bisect_right(self._starts[family], number) - 1
+        if place < 0 or number > self._lasts[family][place]:
             return None
         return self._owners[family][place]

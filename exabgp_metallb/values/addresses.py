@@ -12,7 +12,6 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
-    ip_network,
     summarize_address_range,
 )
 
@@ -35,9 +34,12 @@ class Family(enum.IntEnum):
         return "IPv4" if self is Family.IPV4 else "IPv6"
 
 
+_FAMILIES = {family.value: family for family in Family}  # a tenth of the time of Family(version)
+
+
 def family_of(value: Address | Prefix) -> Family:
     """Return the family of an address or a prefix."""
-    return Family(value.version)
+    return _FAMILIES[value.version]
 
 
 def address_order(address: Address) -> tuple[int, int]:
@@ -52,7 +54,10 @@ def prefix_order(prefix: Prefix) -> tuple[int, int, int]:
 
 def covering_prefix(address: Address, length: int) -> Prefix:
     """Return the prefix of `length` bits that holds `address`."""
-    return ip_network((address, length), strict=False)
+    # From a number: from an address the package makes a text first, and reads that again.
+    if isinstance(address, IPv4Address):
+        return IPv4Network((int(address), length), strict=False)
+    return IPv6Network((int(address), length), strict=False)
 
 
 @dataclass(frozen=True, slots=True)
