@@ -5,6 +5,7 @@ Small on purpose: a node agent of a large cluster holds ten thousand of these, a
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from exabgp_metallb.values.addresses import Address, Family
 from exabgp_metallb.values.conditions import Condition
@@ -13,9 +14,11 @@ from exabgp_metallb.values.labels import Labels
 NodeName = str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectName:
-    """Namespace and name of an object; what messages print as `default/web`."""
+class ObjectName(NamedTuple):
+    """Namespace and name of an object; what messages print as `default/web`.
+
+    No dataclass, for the reason that `values.faults.ObjectRef` is none.
+    """
 
     namespace: str
     name: str

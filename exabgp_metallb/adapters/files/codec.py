@@ -1,6 +1,7 @@
 """Frozen dataclasses <-> JSON, by their type hints alone: no class has a line of code here.
 
     dataclass            its fields in order: ["default", "web"]
+    named tuple          the same
     tuple, frozenset     a list; a set's is sorted
     enum                 its value
     address              IPv4 as a number, IPv6 as text in base 16
@@ -79,6 +80,8 @@ class Codecs:
             return Codec(_enum_value, {member.value: member for member in hint}.__getitem__)
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             return self._dataclass(hint)
+        if isinstance(hint, type) and issubclass(hint, tuple):
+            return self._named_tuple(hint)
         raise TypeError(f"no codec for {hint!r}")
 
     def _dataclass(self, cls: type) -> Codec:
@@ -97,6 +100,14 @@ class Codecs:
             if field.decode:
                 decoders.append((index, field.decode))
         return codec
+
+    def _named_tuple(self, cls: type) -> Codec:
+        hints = typing.get_type_hints(cls)
+        self._shapes[cls.__qualname__] = repr([(name, str(hint)) for name, hint in hints.items()])
+        row = _fixed([self.of(hint) for hint in hints.values()])
+        decode = row.decode
+        assert decode  # noqa: S101 -- JSON has no tuples, so there always is one
+        return Codec(row.encode, lambda value: tuple.__new__(cls, decode(value)))
 
     def _tuple(self, arguments: tuple[object, ...]) -> Codec:
         if len(arguments) == 2 and arguments[1] is Ellipsis:
