@@ -266,8 +266,10 @@ class ManifestFolder:
         An empty file is mostly one that is just being written: the kernel tells of the writing a
         moment after the file was emptied.
         """
+        if current == CHANGING:
+            return False
         if data.strip() or not self._standing.given(path):
-            return current != CHANGING
+            return True
         known, until = self._unsettled.get(path, (CHANGING, 0.0))
         return known == current and until <= self._now()
 
