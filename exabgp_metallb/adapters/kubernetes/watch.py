@@ -63,6 +63,8 @@ class Pace:
             spread anew over the servers of a control plane.
         rest_seconds: the shortest and the longest pause before the next attempt.
         broken_watches: so many watches in a row that break before their first line are not chance.
+        absences: so often in a row a kind of ours must be unknown to the server (404) before it is
+            taken for one whose CRD is not installed: a server that starts may say so for a moment.
     """
 
     uniform: Callable[[float, float], float]
@@ -71,6 +73,7 @@ class Pace:
     watch_seconds: tuple[float, float] = (240.0, 360.0)
     rest_seconds: tuple[float, float] = (0.25, 30.0)
     broken_watches: int = 3
+    absences: int = 5
 
 
 class KindWatch:
@@ -99,6 +102,7 @@ class KindWatch:
         self._said: int | None = None  # the status that was told with Away; NO_ANSWER too
         self._heard = False  # whether this round's watch brought a line
         self._broken = 0  # watches in a row that broke before their first line
+        self._absences = 0  # answers in a row that the kind is unknown, before it was ever listed
         self._rest_seconds = pace.rest_seconds[0]
 
     def run(self) -> None:
@@ -198,6 +202,7 @@ class KindWatch:
     def _tell_list(self, found: list[Parsed], version: str) -> None:
         self._say_back()
         self._tell(Listed(frozenset({self._kind.name}), tuple(found)))
+        self._absences = self._pace.absences  # it was there; from now on 404 is no sign of anything
         self._version = version
         self._all_is_well()
 
@@ -237,7 +242,15 @@ class KindWatch:
             self._version = ""
         elif not isinstance(error, LostError) or self._broken >= self._pace.broken_watches:
             self._say_away(error)
+        if isinstance(error, ApiError) and error.status == HTTPStatus.NOT_FOUND:
+            self._note_absence()
         self._rest(error.retry_after_seconds if isinstance(error, ApiError) else 0.0)
+
+    def _note_absence(self) -> None:
+        """Tell of a kind that the server has never known as one without objects."""
+        self._absences += 1
+        if self._kind.is_custom and self._absences == self._pace.absences:
+            self._tell(Listed(frozenset({self._kind.name}), ()))
 
     def _rest(self, at_least: float = 0.0) -> None:
         shortest, longest = self._pace.rest_seconds

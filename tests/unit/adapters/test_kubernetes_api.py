@@ -363,6 +363,17 @@ def test_a_crd_that_is_not_installed_is_named(api: ScriptedApi, follow: Follow) 
     assert isinstance(ear.next(), Listed)
 
 
+def test_a_crd_that_stays_away_is_a_kind_without_objects(api: ScriptedApi, follow: Follow) -> None:
+    """Whoever waits for every kind need not wait for one that nobody installed."""
+    absent = [Answer((b"404 page not found\n",), 404)] * NO_REST.absences
+    api.will(*absent, watch(bookmark("1", ends_list=True)))
+    ear = follow("BFDProfile")
+    assert "not installed" in away(ear, "BFDProfile")
+    assert ear.next() == Listed(frozenset({"BFDProfile"}), ())
+    assert ear.next() == Back("BFDProfile")
+    assert isinstance(ear.next(), Listed)
+
+
 def test_another_server_is_told_from_an_api(api: ScriptedApi, follow: Follow) -> None:
     """It has no Services."""
     api.will(refusal(404))
