@@ -3,8 +3,14 @@
 ExaBGP 5 reads its neighbors from a file only, and its reload has traps: it is lost while any route
 waits to be sent, and after one bad file it refuses every later one. So: render aside, have ExaBGP's
 own parser check it, stop sending until all is on the wire, rename, reload, and believe it only when
-ExaBGP lists the neighbors of the new file. A burst of edits is one reload, and whatever fails
+ExaBGP shows the neighbors of the new file. A burst of edits is one reload, and whatever fails
 leaves the old file and the old sessions as they are.
+
+The life of a change. `want` renders. If ExaBGP holds something else, the text is CHECKED in a
+thread; then the dialogue is paused, QUIESCING, until nothing is on its way; then the file is
+written and RELOADING waits for what ExaBGP shows. If that is not the file, the reload is LOST:
+routes flow again, and after a while it is tried anew. What ExaBGP held when this speaker began is
+asked too, so a forerunner that died between rename and reload is made up for.
 """
 
 import enum
@@ -17,15 +23,18 @@ from loguru import logger
 
 from exabgp_metallb.adapters.exabgp import conf
 from exabgp_metallb.adapters.exabgp.dialogue import Dialogue
+from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor, parse_neighbors
 from exabgp_metallb.adapters.files.aside import write_aside
 from exabgp_metallb.errors import ExabgpError
-from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.sessions import Session
 
 RETRY_SECONDS = 2.0  # ExaBGP's loop turns each second at most; twice that is no hurry
+LONGEST_RETRY_SECONDS = 60.0
 RELOADS = 5  # lost ones are made up for by the second; a poisoned ExaBGP never takes any
-FULL_DISK_SECONDS = 10.0
+REFUSED_SECONDS = 60.0  # what ExaBGP's parser refused, or a full disk, is tried again
 QUIET_SECONDS = 0.02  # between two looks at whether all that was sent is on the wire
+
+Neighbors = frozenset[ConfiguredNeighbor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,7 @@ class _Step(enum.Enum):
     CHECKING = enum.auto()
     QUIESCING = enum.auto()
     RELOADING = enum.auto()
+    LOST = enum.auto()
 
 
 class ManagedConfiguration:
@@ -65,18 +75,14 @@ class ManagedConfiguration:
         self._dialogue = dialogue
         self._listener = listener
         self._step = _Step.IDLE
-        self._wanted = self._active = self._read()
-        self._expected: frozenset[Address] = frozenset()
-        self._neighbors: frozenset[Address] = frozenset()
+        self._written = _read(path)
+        self._wanted: str | None = None
+        self._checked = ""  # what goes into the file next
+        self._held: Neighbors | None = None  # as ExaBGP showed them
         self._retry_at: float | None = None
         self._reloads = 0
         self._told: dict[str, str] = {}
-
-    def _read(self) -> str | None:
-        try:
-            return self._path.read_text(encoding="ascii")
-        except (OSError, UnicodeError):
-            return None
+        self._trouble: str | None = None  # whose error was told last: a text, or the path
 
     def want(self, sessions: Sequence[Session]) -> None:
         """Have ExaBGP hold these sessions."""
@@ -85,94 +91,124 @@ class ManagedConfiguration:
             if self._told.get(name) != why:
                 logger.error("BGPPeer {}: {}", name, why)
         self._told = dict(refused)
-        held = [s for s in sessions if s.peer.name not in refused]
-        self._neighbors = frozenset(s.peer.address for s in held if s.peer.address is not None)
-        self._wanted = conf.render(held, run=self._run)
-        if self._step is _Step.IDLE and self._wanted != self._active:
-            self._check()
-
-    def _check(self) -> None:
-        text = self._wanted
-        assert text is not None  # noqa: S101 -- `want` rendered it
-        self._step = _Step.CHECKING
-
-        def check() -> None:
-            try:
-                conf.validate(text)
-            except ExabgpError as error:
-                self._listener(Validated(text, str(error)))
-            else:
-                self._listener(Validated(text, None))
-
-        Thread(target=check, name="exabgp-validate", daemon=True).start()
-
-    def validated(self, result: Validated) -> None:
-        """Go on with a configuration that ExaBGP's parser has read."""
-        if result.text != self._wanted:
-            self._check()
-            return
-        if result.error is not None:
-            logger.error(
-                "ExaBGP refuses the new configuration, the old one stays: {}", result.error
-            )
-            self._active = result.text  # not tried again until it differs
+        self._wanted = conf.render(sessions, run=self._run)
+        if self._step is _Step.LOST and self._wanted != self._checked:
             self._step = _Step.IDLE
-            return
-        self._step = _Step.QUIESCING
-        self._dialogue.paused = True
+        self._consider()
+
+    def found(self, neighbors: Sequence[ConfiguredNeighbor], now: float) -> None:
+        """Take what ExaBGP shows: at the start, and after each reload."""
+        self._held = frozenset(neighbors)
+        if self._step is not _Step.RELOADING:
+            self._consider()
+        elif self._held == _neighbors(self._checked):
+            logger.info("ExaBGP holds {} neighbors by {}", len(neighbors), self._path)
+            self._reloads = 0
+            self._rest()
+        else:
+            self._lose(now)
+
+    def validated(self, result: Validated, now: float) -> None:
+        """Go on with a configuration that ExaBGP's parser has read."""
+        self._step = _Step.IDLE
+        if result.text != self._wanted:
+            self._consider()
+        elif result.error is not None:
+            self._put_off(f"ExaBGP refuses the new configuration: {result.error}", result.text, now)
+        else:
+            self._checked = result.text
+            self._quiesce()
 
     def act(self, now: float) -> None:
-        """Do what is due: bring a checked file into force, or try a lost reload again."""
+        """Do what is due: try again, or bring a checked file into force."""
+        if self._retry_at is not None and self._retry_at <= now:
+            self._retry()
         if self._step is _Step.QUIESCING and self._dialogue.window.settled(now):
             self._bring_into_force(now)
-        if self._retry_at is None or self._retry_at > now:
-            return
-        if self._step is _Step.RELOADING:
-            logger.warning("ExaBGP has not taken the new configuration yet: reload again")
-            self._reload(now)
-        elif self._step is _Step.IDLE:
-            self._finish()
-
-    def _bring_into_force(self, now: float) -> None:
-        assert self._wanted is not None  # noqa: S101 -- `want` rendered it
-        try:
-            write_aside(self._path, self._wanted.encode("ascii"), mode=0o600)
-        except OSError as error:
-            logger.error("{}: cannot be written, the old sessions stay: {}", self._path, error)
-            self._dialogue.paused = False
-            self._step = _Step.IDLE
-            self._retry_at = now + FULL_DISK_SECONDS
-            return
-        self._active = self._wanted
-        self._expected = self._neighbors
-        self._step = _Step.RELOADING
-        self._reloads = 0
-        self._reload(now)
-
-    def _reload(self, now: float) -> None:
-        if self._reloads == RELOADS:
-            logger.error(
-                "ExaBGP does not take {}: restart it; until then the old sessions stay", self._path
-            )
-            self._finish()
-            return
-        self._reloads += 1
-        self._retry_at = now + RETRY_SECONDS
-        self._dialogue.reload()
-
-    def neighbors_found(self, neighbors: frozenset[Address]) -> None:
-        """Compare what ExaBGP has with what the file says."""
-        if self._step is _Step.RELOADING and neighbors == self._expected:
-            logger.info("ExaBGP holds {} neighbors by {}", len(neighbors), self._path)
-            self._finish()
-
-    def _finish(self) -> None:
-        self._dialogue.paused = False
-        self._retry_at = None
-        self._step = _Step.IDLE
-        if self._wanted != self._active:
-            self._check()
 
     def deadline(self, now: float) -> float | None:
         """Return when `act` must be asked again, in monotonic seconds."""
         return now + QUIET_SECONDS if self._step is _Step.QUIESCING else self._retry_at
+
+    def _retry(self) -> None:
+        self._retry_at = None
+        if self._step is _Step.LOST:
+            self._quiesce()
+        else:
+            self._consider()
+
+    def _consider(self) -> None:
+        """Begin, unless something is under way or all is as wanted."""
+        text = self._wanted
+        if self._step is not _Step.IDLE or text is None or self._held is None:
+            return
+        if text == self._written and self._held == _neighbors(text):
+            return
+        self._step = _Step.CHECKING
+        Thread(target=self._check, args=(text,), name="exabgp-validate", daemon=True).start()
+
+    def _check(self, text: str) -> None:
+        try:
+            conf.validate(text)
+        except (ExabgpError, OSError) as error:
+            self._listener(Validated(text, str(error)))
+        else:
+            self._listener(Validated(text, None))
+
+    def _quiesce(self) -> None:
+        self._step = _Step.QUIESCING
+        self._dialogue.paused = True
+
+    def _bring_into_force(self, now: float) -> None:
+        if self._checked != self._wanted:
+            self._rest()
+            return
+        if self._checked != self._written:
+            try:
+                write_aside(self._path, self._checked.encode("ascii"), mode=0o600)
+            except OSError as error:
+                self._put_off(f"{self._path}: cannot be written: {error}", str(self._path), now)
+                return
+            self._written = self._checked
+        self._step = _Step.RELOADING
+        self._reloads += 1
+        self._dialogue.reload()
+
+    def _rest(self) -> None:
+        self._dialogue.paused = False
+        self._step = _Step.IDLE
+        self._retry_at = None
+        self._trouble = None
+        self._consider()
+
+    def _lose(self, now: float) -> None:
+        """Let routes flow, and reload again later: one of them was in its way, or a bad file."""
+        self._dialogue.paused = False
+        self._step = _Step.LOST
+        self._retry_at = now + min(RETRY_SECONDS * 2 ** (self._reloads - 1), LONGEST_RETRY_SECONDS)
+        if self._reloads == RELOADS:
+            logger.error(
+                "ExaBGP has not taken {} at {} reloads, the old sessions stay: restart it if that "
+                "goes on",
+                self._path,
+                RELOADS,
+            )
+
+    def _put_off(self, message: str, trouble: str, now: float) -> None:
+        self._dialogue.paused = False
+        self._step = _Step.IDLE
+        self._retry_at = now + REFUSED_SECONDS
+        if trouble != self._trouble:
+            logger.error("{}; the old sessions stay", message)
+        self._trouble = trouble
+
+
+def _neighbors(text: str) -> Neighbors:
+    return frozenset(parse_neighbors(text.splitlines()))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeError):
+        return None

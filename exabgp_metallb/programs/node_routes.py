@@ -5,7 +5,7 @@ change decided, and tells which routes are to be looked at again. Without a clus
 the controller: it gives addresses to Services, so that a folder of manifests is all that is needed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from exabgp_metallb.decisions.advertise import NodeView, PeerName, RibTable, rib_table
@@ -14,7 +14,7 @@ from exabgp_metallb.values.addresses import Address, Prefix
 from exabgp_metallb.values.intent import Intent
 from exabgp_metallb.values.objects import Node, NodeName, ObjectName
 from exabgp_metallb.values.reasons import Refused
-from exabgp_metallb.values.rib import AdjRibOut
+from exabgp_metallb.values.rib import AdjRibOut, Attributes
 from exabgp_metallb.values.sessions import Session
 
 SMALL_BATCH = 50
@@ -40,6 +40,36 @@ class Touched:
     faults: bool = False
 
 
+class WithNextHop(Mapping[Prefix, Attributes]):
+    """An Adj-RIB-Out, its "next-hop self" written out. Live, as the one below it."""
+
+    def __init__(self, rib: AdjRibOut, next_hop: Address) -> None:
+        self.rib = rib
+        self.next_hop = next_hop
+        self._made: dict[int, tuple[Attributes, Attributes]] = {}  # by identity: hashing costs more
+
+    def __getitem__(self, prefix: Prefix) -> Attributes:
+        attributes = self.rib[prefix]
+        if attributes.next_hop is not None:
+            return attributes
+        made = self._made.get(id(attributes))
+        if made is None:
+            made = (attributes, replace(attributes, next_hop=self.next_hop))
+            self._made[id(attributes)] = (
+                made  # the first stays with it, so that no other gets its id
+            )
+        return made[1]
+
+    def __iter__(self) -> Iterator[Prefix]:
+        return iter(self.rib)
+
+    def __len__(self) -> int:
+        return len(self.rib)
+
+    def __contains__(self, prefix: object) -> bool:
+        return prefix in self.rib
+
+
 class NodeRoutes:
     """Keeps the routes of one node in step with the objects.
 
@@ -49,6 +79,8 @@ class NodeRoutes:
         allocate: given the inventory and what changed, fills in the addresses of Services; None
             where a controller writes them to the cluster.
         adapt: changes the intent before it is used, as the included mode does with its neighbors.
+        local_address: returns where a session speaks from, if its configuration does not say; None
+            leaves the next hop to ExaBGP.
     """
 
     def __init__(
@@ -58,17 +90,21 @@ class NodeRoutes:
         *,
         allocate: Callable[[Inventory, Changes], None] | None = None,
         adapt: Callable[[Intent], Intent] = lambda intent: intent,
+        local_address: Callable[[Address], Address | None] = lambda _: None,
     ) -> None:
         self.inventory = inventory
         self.node_name = node
         self._allocate = allocate
         self._adapt = adapt
+        self._local_address = local_address
         self._intent = Intent()
         self._node = Node(name=node)
         self._stale = True
         self.table = RibTable(NodeView(Intent(), Node(name=node)))
         self.peers: dict[Address, PeerName] = {}
         self.addresses: dict[PeerName, Address] = {}
+        self._sources: dict[PeerName, Address | None] = {}  # local addresses by configuration
+        self._spelled: dict[PeerName, WithNextHop] = {}
 
     def refresh(self) -> Touched:
         """Decide again whatever changed since the last call."""
@@ -94,7 +130,16 @@ class NodeRoutes:
     def wanted(self, neighbor: Address) -> AdjRibOut:
         """Return what the neighbor at an address should hold; nothing if we hold no session."""
         peer = self.peers.get(neighbor)
-        return {} if peer is None else self.table.adj_rib_out(peer)
+        if peer is None:
+            return {}
+        next_hop = self._sources[peer] or self._local_address(neighbor)
+        if next_hop is None:
+            return self.table.adj_rib_out(peer)
+        spelled = self._spelled.get(peer)
+        if spelled is None or spelled.next_hop != next_hop:
+            spelled = WithNextHop(self.table.adj_rib_out(peer), next_hop)
+            self._spelled[peer] = spelled
+        return spelled
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -117,6 +162,8 @@ class NodeRoutes:
         self.table = rib_table(replace(self.inventory.snapshot(), intent=intent), view)
         self.peers = {s.peer.address: s.peer.name for s in view.sessions if s.peer.address}
         self.addresses = {name: address for address, name in self.peers.items()}
+        self._sources = {s.peer.name: s.local_address for s in view.sessions}
+        self._spelled = {}
 
     def _update(self, changes: Changes) -> Touched:
         routes: dict[tuple[PeerName, Prefix], None] = {}

@@ -4,12 +4,17 @@ Nothing is told twice: not at each attempt of ExaBGP to reach a router, not at e
 Node, not for each of ten thousand faults of one kind.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from loguru import logger
 
 from exabgp_metallb.adapters.exabgp import dialogue as say
-from exabgp_metallb.adapters.exabgp.notifications import explain
+from exabgp_metallb.adapters.exabgp.notifications import (
+    NO_CONNECTION,
+    explain,
+    explain_failure,
+)
 from exabgp_metallb.adapters.source import Away
 from exabgp_metallb.decisions.advertise import RibTable
 from exabgp_metallb.values.addresses import Address
@@ -18,6 +23,13 @@ from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.reasons import Refused
 
 TOLD_AT_ONCE = 20  # faults or names in one go; `exabgp-metallb check` tells them all
+SILENT_SECONDS = 15.0  # ExaBGP says nothing of packets that nobody answers: a firewall, a wrong key
+
+OLDEST, NEWER = (5, 0, 15), (6,)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 class Report:
@@ -28,6 +40,17 @@ class Report:
         self._faults: frozenset[Fault] = frozenset()
         self._failed: set[Address] = set()
         self._nodes: Collection[str] | None = None
+        self._down_since: dict[Address, float] = {}  # monotonic seconds
+
+    @staticmethod
+    def version(version: str) -> None:
+        """Tell which ExaBGP runs, and whether it is one that we know."""
+        numbers = tuple(int(word) for word in re.findall(r"\d+", version)[:3])
+        if OLDEST <= numbers < NEWER:
+            logger.info("ExaBGP {}", version)
+        else:
+            known = f"{_dotted(OLDEST)} or later, below {_dotted(NEWER)}"
+            logger.warning("ExaBGP {}: not tried; use {}", version, known)
 
     def decided_all(self, node: str, table: RibTable) -> None:
         """Tell of a decision over everything, in one line."""
@@ -80,7 +103,7 @@ class Report:
     @staticmethod
     def away(away: Away) -> None:
         """Tell that a source cannot be read."""
-        logger.warning("{}: {}; what was read before still stands", away.what, away.message)
+        logger.warning("{}", away.message)
 
     def session(
         self, notice: say.SessionUp | say.SessionDown | say.SessionFailed, who: str
@@ -94,8 +117,24 @@ class Report:
             logger.warning("{}: down: {}", who, explain(notice.reason))
         elif neighbor not in self._failed:
             self._failed.add(neighbor)
-            why = explain(notice.reason)
-            logger.warning("{}: no session yet, ExaBGP goes on trying: {}", who, why)
+            self._no_session(who, explain_failure(notice.reason))
+
+    @staticmethod
+    def _no_session(who: str, why: str) -> None:
+        logger.warning("{}: no session yet, ExaBGP goes on trying: {}", who, why)
+
+    def silent(self, down: Mapping[Address, str], now: float) -> None:
+        """Tell of sessions that are not up for a while, where ExaBGP itself has said nothing.
+
+        Args:
+            down: the neighbors without a session, and what to call them.
+            now: in monotonic seconds.
+        """
+        self._down_since = {n: self._down_since.get(n, now) for n in down}
+        for neighbor, since in self._down_since.items():
+            if now - since >= SILENT_SECONDS and neighbor not in self._failed:
+                self._failed.add(neighbor)
+                self._no_session(down[neighbor], f"{NO_CONNECTION}; is the password the same?")
 
     @staticmethod
     def route_refused(notice: say.RouteRefused, who: str) -> None:

@@ -20,6 +20,7 @@ from loguru import logger
 
 from exabgp_metallb.adapters.exabgp import dialogue as say
 from exabgp_metallb.adapters.exabgp.dialogue import Dialogue
+from exabgp_metallb.adapters.exabgp.local_address import local_address
 from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor
 from exabgp_metallb.adapters.files.last_good import LastGood
 from exabgp_metallb.adapters.source import (
@@ -33,7 +34,7 @@ from exabgp_metallb.adapters.source import (
     Source,
 )
 from exabgp_metallb.parsing.inventory import Changes, Inventory
-from exabgp_metallb.programs.keeper import Keeper
+from exabgp_metallb.programs.keeper import Keeper, StandIns
 from exabgp_metallb.programs.managed import ManagedConfiguration, Validated
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.programs.report import Report
@@ -120,8 +121,13 @@ class Speaker:
         self._pipe = connect(self._inbox.put)
         self._inventory = inventory
         self._keeper = None if last_good is None else Keeper(last_good, inventory.objects)
+        self._stand_ins = StandIns(inventory.gone)
         self._routes = NodeRoutes(
-            inventory, settings.node, allocate=allocate, adapt=self._with_neighbors
+            inventory,
+            settings.node,
+            allocate=allocate,
+            adapt=self._with_neighbors,
+            local_address=self._local_address,
         )
         self._dialogue = Dialogue(self._routes.wanted, self._is_ours)
         self._managed = (
@@ -129,7 +135,8 @@ class Speaker:
             if settings.conf is None
             else ManagedConfiguration(settings.conf, settings.run, self._dialogue, self._inbox.put)
         )
-        self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None
+        self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None  # as ExaBGP showed them
+        self._local_addresses: dict[Address, Address | None] = {}  # of sessions, while they stand
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
         self._unlisted = set(settings.kinds)  # kinds that the source has not told of
         self._secrets_followed = False
@@ -148,8 +155,6 @@ class Speaker:
         """
         self._pipe.start()
         self._dialogue.begin()
-        if self._managed is None:
-            self._dialogue.ask_configuration()
         self._source.start(self._inbox.put)
         try:
             while not self._ended:
@@ -164,8 +169,11 @@ class Speaker:
                 self._keeper.changed()
         if self._ended:
             return
-        self._decide()
         now = time.monotonic()
+        if self._stand_ins.act(now):
+            self._routes.decide_anew()  # sessions may follow the objects again
+        self._decide()
+        self._report.silent(self._down(), now)
         if self._managed is not None:
             self._managed.act(now)
         if self._keeper is not None and not self._unlisted:
@@ -202,27 +210,49 @@ class Speaker:
             self._hear_exabgp(heard)
         elif isinstance(heard, Put):
             self._inventory.put(heard.object)
+            self._stand_ins.told(heard.object.ref)
         elif isinstance(heard, Gone):
             self._inventory.gone(heard.ref)
         elif isinstance(heard, Listed):
-            self._inventory.listed(heard.kinds, heard.objects)
-            self._unread -= heard.kinds
-            self._unlisted -= heard.kinds
+            self._hear_list(heard)
         elif isinstance(heard, Away):
             self._source_away(heard)
         elif isinstance(heard, Back):
-            logger.info("{}: read again", heard.what)
-            self._sources_away.discard(heard.what)
+            self._source_back(heard)
         elif isinstance(heard, BaseException):
             raise heard
         elif self._managed is not None:
-            self._managed.validated(heard)
+            self._managed.validated(heard, time.monotonic())
+
+    def _hear_list(self, listed: Listed) -> None:
+        first = bool(listed.kinds & self._unlisted)
+        files_away = self._sources_away - self._settings.kinds - {LATER_KIND}
+        if first and files_away and self._keeper is not None:
+            kept = self._keeper.restore()
+            if kept:
+                listed = self._stand_ins.beside(listed, kept)
+        self._inventory.listed(listed.kinds, listed.objects)
+        self._unread -= listed.kinds
+        self._unlisted -= listed.kinds
+        if first and not self._unlisted:
+            self._routes.decide_anew()  # sessions too, which a stand-in leaves as they are
 
     def _source_away(self, away: Away) -> None:
         self._report.away(away)
         self._sources_away.add(away.what)
+        self._stand_ins.away_again()
         if self._keeper is not None and self._unread == self._unlisted != set():
             self._stand_in(self._keeper.restore())
+        if away.what == LATER_KIND and self._unread == {LATER_KIND}:
+            # Nothing to stand in: peers that need no Secret need not wait for this one either.
+            self._unread.clear()
+            self._unlisted.clear()
+
+    def _source_back(self, back: Back) -> None:
+        logger.info("{}: read again", back.what)
+        self._sources_away.discard(back.what)
+        if not self._sources_away:
+            self._stand_ins.all_read(time.monotonic())
 
     def _stand_in(self, objects: tuple[Parsed, ...]) -> None:
         """Begin with what was known before a restart, while the source cannot be read."""
@@ -245,10 +275,9 @@ class Speaker:
         if isinstance(notice, say.SessionUp | say.SessionDown | say.SessionFailed):
             self._report.session(notice, self._name(notice.neighbor))
             if isinstance(notice, say.SessionUp):
-                self._learn(notice.neighbor)
-        elif isinstance(notice, say.NeighborsFound):
-            if self._managed is not None:
-                self._managed.neighbors_found(notice.neighbors)
+                self._look_again()
+            else:
+                self._local_addresses.pop(notice.neighbor, None)
         elif isinstance(notice, say.ConfigurationFound):
             self._configured(notice.neighbors)
         elif isinstance(notice, say.RouteRefused):
@@ -256,14 +285,49 @@ class Speaker:
             self._report.route_refused(notice, self._name(notice.line.neighbors[0]))
         elif isinstance(notice, say.QuestionFailed):
             logger.error("ExaBGP does not answer `{}`: its log says why", notice.command)
-        else:
+        elif isinstance(notice, say.Greeted):
+            self._report.version(notice.version)
+        elif isinstance(notice, say.Ending):
             logger.info("ExaBGP is shutting down")
 
-    def _learn(self, neighbor: Address) -> None:
-        """Ask about a neighbor that a reload brought to somebody's own exabgp.conf."""
-        known = {n.address for n in self._neighbors or ()}
-        if self._managed is None and self._neighbors is not None and neighbor not in known:
+    def _look_again(self) -> None:
+        """Ask how somebody's own exabgp.conf is now: a reload of it tells us nothing else."""
+        if self._managed is None and self._neighbors is not None:
             self._dialogue.ask_configuration()
+
+    def _configured(self, neighbors: tuple[ConfiguredNeighbor, ...]) -> None:
+        """Take how ExaBGP's neighbors are configured."""
+        known, self._neighbors = self._neighbors, neighbors
+        if self._managed is not None:
+            self._managed.found(neighbors, time.monotonic())
+        elif neighbors != known:
+            self._adopt(neighbors, () if known is None else known)
+
+    def _adopt(
+        self, now: tuple[ConfiguredNeighbor, ...], known: tuple[ConfiguredNeighbor, ...]
+    ) -> None:
+        """Serve the neighbors of somebody's own exabgp.conf that are for us."""
+        before = {n.address: n for n in known}
+        for neighbor in now:
+            if before.get(neighbor.address, neighbor) != neighbor:
+                self._dialogue.relearn(neighbor.address)
+        if not any(self._is_for_us(n) for n in now):
+            logger.error(
+                "no neighbor in exabgp.conf names process {} in its api section: add `api {{ "
+                "processes [ {} ]; neighbor-changes; send {{ parsed; update; }} }}`",
+                self._settings.process,
+                self._settings.process,
+            )
+        self._routes.decide_anew()
+
+    def _is_for_us(self, neighbor: ConfiguredNeighbor) -> bool:
+        return self._settings.process in neighbor.processes
+
+    def _local_address(self, neighbor: Address) -> Address | None:
+        """Return where the session with a neighbor speaks from; asked once for each session."""
+        if neighbor not in self._local_addresses:
+            self._local_addresses[neighbor] = local_address(neighbor)
+        return self._local_addresses[neighbor]
 
     def _name(self, neighbor: Address) -> str:
         peer = self._routes.peers.get(neighbor)
@@ -275,7 +339,7 @@ class Speaker:
 
     def _decide(self) -> None:
         self._follow_secrets()
-        if self._unread or (self._managed is None and self._neighbors is None):
+        if self._unread or self._neighbors is None:
             return
         touched = self._routes.refresh()
         self._tell(touched)
@@ -305,7 +369,7 @@ class Speaker:
             for s in sessions
             if s.peer.graceful_restart and s.peer.address is not None
         }
-        if self._managed is not None and not self._unlisted:
+        if self._managed is not None and not self._unlisted and not self._stand_ins.active:
             # Not from a snapshot on disk: it has no passwords, the file that is there does.
             self._managed.want(sessions)
 
@@ -325,24 +389,11 @@ class Speaker:
         """
         return self._managed is not None or self._routes.in_a_pool(prefix)
 
-    def _configured(self, neighbors: tuple[ConfiguredNeighbor, ...]) -> None:
-        ours = tuple(n for n in neighbors if self._settings.process in n.processes)
-        if not ours:
-            logger.error(
-                "no neighbor in exabgp.conf names process {} in its api section: add `api {{ "
-                "processes [ {} ]; neighbor-changes; send {{ parsed; update; }} }}`",
-                self._settings.process,
-                self._settings.process,
-            )
-        if ours != self._neighbors:
-            self._neighbors = ours
-            self._routes.decide_anew()
-
     def _with_neighbors(self, intent: Intent) -> Intent:
         """Put the neighbors of somebody's own exabgp.conf in the place of the BGPPeers."""
         if self._managed is not None:
             return intent
-        neighbors = self._neighbors or ()
+        neighbors = [n for n in self._neighbors or () if self._is_for_us(n)]
         names = {n.description: str(n.address) for n in neighbors if n.description}
         advertisements = tuple(
             replace(ad, peers=frozenset(names.get(peer, peer) for peer in ad.peers))
@@ -363,6 +414,12 @@ class Speaker:
         if not self._routes.node_known:
             nodes = self._inventory.snapshot().nodes
             self._report.node_missing(self._settings.node, nodes)
+
+    def _down(self) -> dict[Address, str]:
+        """Return the neighbors that should have a session and do not."""
+        peers = (s.peer for s in self._routes.sessions)
+        addresses = (peer.address for peer in peers if peer.address is not None)
+        return {a: self._name(a) for a in addresses if not self._dialogue.is_up(a)}
 
     def _vitals(self, now: float) -> "Vitals":
         from exabgp_metallb.adapters.metrics import Vitals  # noqa: PLC0415 -- 10 MiB

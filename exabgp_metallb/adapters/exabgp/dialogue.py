@@ -1,21 +1,38 @@
 """Our side of the conversation with ExaBGP, without the pipe.
 
 The life of a conversation. A speaker that ExaBGP has just started, for the first or the tenth time,
-knows nothing: it asks which neighbors are up and what ExaBGP holds for them. Nothing else is said
-until the owner has decided its whole table and calls `release`; only then can "ExaBGP holds it and
-we do not want it" mean a withdrawal. From there the window talks. Questions are asked between
-lines, never among them, so that each answer belongs to the oldest command.
+knows nothing. What ExaBGP answers at first may still be for its forerunner, whose last commands are
+carried out after its death; so it drops those, and listens from when ExaBGP tells its version. Then
+it asks how the neighbors are configured, which are up and what ExaBGP holds for them. Nothing else
+is said until the owner has decided its whole table and calls `release`; only then can "ExaBGP holds
+it and we do not want it" mean a withdrawal. From there the window talks. Questions are asked
+between lines, never among them, so that each answer belongs to the oldest command.
 """
 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from exabgp_metallb.adapters.exabgp import text
+from exabgp_metallb.adapters.exabgp.adjacency import Line
 from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor, parse_neighbors
-from exabgp_metallb.adapters.exabgp.window import Line, Window
+from exabgp_metallb.adapters.exabgp.window import Window
 from exabgp_metallb.values.addresses import Address, Family, Prefix
 from exabgp_metallb.values.rib import AdjRibOut
+
+GREETING = ("reset", "silence-ack", "version", text.ENABLE_ACK)
+"""`reset` drops what a forerunner left. Then only the last one is answered by `done`, and `version`
+by a line, and at once, so that no forerunner's question can have waited for it."""
+
+VERSION = "exabgp "  # how the answer to `version` begins
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """ExaBGP has told its version, and what it says from now on is for us."""
+
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +66,6 @@ class RouteRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class NeighborsFound:
-    """ExaBGP has told which neighbors it has now."""
-
-    neighbors: frozenset[Address]
-
-
-@dataclass(frozen=True, slots=True)
 class ConfigurationFound:
     """ExaBGP has told how its neighbors are configured."""
 
@@ -75,15 +85,17 @@ class Ending:
 
 
 Notice = (
-    SessionUp
+    Greeted
+    | SessionUp
     | SessionDown
     | SessionFailed
     | RouteRefused
-    | NeighborsFound
     | ConfigurationFound
     | QuestionFailed
     | Ending
 )
+
+_ANSWERS = (text.Done, text.Failed, text.Held, text.NeighborState, text.Text)
 
 REMOVED = "removed"
 """ExaBGP's word in the reason of a session that a reload took out of the configuration."""
@@ -122,34 +134,43 @@ class Dialogue:
         self._found: list[text.Held] = []
         self._questions: deque[_Question] = deque()
         self._asked: _Question | None = None
+        self._greeted = False  # we have
+        self._heard = False  # ExaBGP has answered that
 
     # What the owner does.
 
     def begin(self) -> None:
         """Ask what a speaker must know before its first route."""
-        self._questions.append(_Question(text.ENABLE_ACK, lambda _: []))
-        self.ask_neighbors()
-        self._questions.append(_Question(text.SHOW_ADJ_RIB_OUT, self._held))
-
-    def ask_neighbors(self) -> None:
-        """Ask which neighbors there are; answered by `NeighborsFound`."""
-        self._questions.append(_Question(text.SHOW_NEIGHBORS, self._neighbors))
+        self.ask_configuration()
+        self._ask(text.SHOW_NEIGHBORS, self._neighbors)
+        self._ask(text.SHOW_ADJ_RIB_OUT, self._held)
 
     def ask_configuration(self) -> None:
         """Ask how the neighbors are configured; answered by `ConfigurationFound`."""
-        self._questions.append(_Question(text.SHOW_NEIGHBOR_CONFIGURATION, self._configured))
+        self._ask(text.SHOW_NEIGHBOR_CONFIGURATION, self._configured)
 
     def reload(self) -> None:
-        """Have ExaBGP read its configuration again, and ask which neighbors that left."""
-        self._questions.append(_Question(text.RELOAD, lambda _: []))
-        self.ask_neighbors()
+        """Have ExaBGP read its configuration again, and ask what came of it."""
+        self._ask(text.RELOAD, lambda _: [])
+        self._ask(text.SHOW_NEIGHBORS, self._neighbors)
+        self.ask_configuration()
+
+    def relearn(self, neighbor: Address) -> None:
+        """Ask again what ExaBGP holds for a neighbor, and send it all that it lacks.
+
+        A neighbor whose AS, router id, address or families changed is another one to ExaBGP: it
+        begins without the routes of the old one.
+        """
+        self.window.forget(neighbor)
+        if self._released and neighbor in self._up:
+            self._window_up(neighbor)
+        self._ask(f"{text.SHOW_ADJ_RIB_OUT} {neighbor}", partial(self._held_again, neighbor))
 
     def release(self) -> None:
         """Let routes flow: from now on `wanted` tells the whole table."""
         self._released = True
         for row in self._found:
-            if row.prefix in self._wanted(row.neighbor) or self._ours(row.prefix):
-                self.window.holds(row.neighbor, row.prefix)
+            self._take_over(row)
         self._found.clear()
         for neighbor in sorted(self._up, key=str):
             self._window_up(neighbor)
@@ -170,6 +191,10 @@ class Dialogue:
 
     def lines(self, now: float) -> list[str]:
         """Return what to write to ExaBGP now; each line counts as written."""
+        if not self._greeted:
+            self._greeted = True
+            self._asked = _Question(text.ENABLE_ACK, lambda _: [])
+            return list(GREETING)
         if self._asked is not None:
             return []
         if self._questions:
@@ -181,11 +206,16 @@ class Dialogue:
             return []
         return [line.text for line in self.window.lines(now)]
 
+    def _ask(self, command: str, answered: Callable[[list[text.Message]], list[Notice]]) -> None:
+        self._questions.append(_Question(command, answered))
+
     # What ExaBGP says.
 
     def hear(self, line: str) -> list[Notice]:
         """Take one line of ExaBGP and return what it means for the owner."""
         message = text.parse(line)
+        if not self._heard and isinstance(message, _ANSWERS):
+            return self._hear_version(message)
         if isinstance(message, text.Done | text.Failed):
             return self._answer(message)
         if isinstance(message, text.Held | text.NeighborState | text.Text):
@@ -193,6 +223,13 @@ class Dialogue:
                 self._asked.rows.append(message)
             return []
         return self._event(message)
+
+    def _hear_version(self, message: text.Message) -> list[Notice]:
+        """Pass over what is for a forerunner."""
+        if not isinstance(message, text.Text) or not message.line.startswith(VERSION):
+            return []
+        self._heard = True
+        return [Greeted(message.line.removeprefix(VERSION).strip())]
 
     def _answer(self, message: text.Done | text.Failed) -> list[Notice]:
         if self._asked is not None:
@@ -208,7 +245,7 @@ class Dialogue:
 
     def _event(self, message: text.Message | None) -> list[Notice]:
         if isinstance(message, text.Sent):
-            self.window.flushed(message.neighbor, message.prefixes)
+            self.window.flushed(message.neighbor, message.prefixes, message.attributes)
         elif isinstance(message, text.Up):
             return self._came_up(message.neighbor)
         elif isinstance(message, text.Down):
@@ -249,12 +286,25 @@ class Dialogue:
         states = [row for row in rows if isinstance(row, text.NeighborState)]
         found = frozenset(state.neighbor for state in states)
         self.window.forget_others(found)  # who is not there any more may leave without a word
-        notices: list[Notice] = [NeighborsFound(found)]
+        notices: list[Notice] = []
         for state in states:
             if state.established:
                 notices += self._came_up(state.neighbor)
+            elif self.window.held(state.neighbor):
+                self.relearn(state.neighbor)  # the reload may have made another one of it
         return notices
 
     def _held(self, rows: list[text.Message]) -> list[Notice]:
         self._found = [row for row in rows if isinstance(row, text.Held)]
         return []
+
+    def _held_again(self, neighbor: Address, rows: list[text.Message]) -> list[Notice]:
+        for row in rows:
+            if isinstance(row, text.Held) and row.neighbor == neighbor:
+                self._take_over(row)
+        self.window.touch_all(neighbor)
+        return []
+
+    def _take_over(self, row: text.Held) -> None:
+        if row.prefix in self._wanted(row.neighbor) or self._ours(row.prefix):
+            self.window.holds(row.neighbor, row.prefix)

@@ -1,10 +1,12 @@
-"""The neighbors of somebody's own exabgp.conf, read back from ExaBGP.
+"""The neighbors of an exabgp.conf, read back from ExaBGP or from a text of ours.
 
 `show neighbor configuration` prints every neighbor in the grammar of the configuration file: one
-setting a line, sections in braces. We read the few settings that decisions need. The text can hold
-TCP MD5 passwords; none of it is kept or logged.
+setting a line, sections in braces. Our own files are written the same way, so one reader serves
+both, and tells whether ExaBGP has what a file says. The text can hold TCP MD5 passwords; none of it
+is kept but a digest.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -12,18 +14,49 @@ from ipaddress import ip_address
 from exabgp_metallb.values.addresses import Address, Family
 from exabgp_metallb.values.intent import DynamicAsn, Peer
 
+SETTINGS = frozenset(
+    {
+        "adj-rib-out",
+        "connect",
+        "description",
+        "graceful-restart",
+        "hold-time",
+        "local-address",
+        "local-as",
+        "manual-eor",
+        "md5-password",
+        "peer-as",
+        "router-id",
+        "source-interface",
+    }
+)
+"""What we write into a file; ExaBGP shows its defaults for more."""
+
+UNSET = frozenset({"None", "auto", "disable", "false"})
+"""How ExaBGP shows a setting that the file leaves out, or leaves to ExaBGP."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredNeighbor:
-    """One neighbor section of exabgp.conf."""
+    """One neighbor section of exabgp.conf.
+
+    Attributes:
+        local_address: None: ExaBGP speaks from the one that the kernel gives it.
+        local_as: None: the peer's.
+        peer_as: None: any.
+        processes: those that its api sections name.
+        digest: of all its SETTINGS, so that two versions of a neighbor differ.
+    """
 
     address: Address
     description: str
-    local_as: int | None  # None: `auto`
+    local_address: Address | None = None
+    local_as: int | None
     peer_as: int | None
     families: frozenset[Family]
-    processes: frozenset[str]  # those that its api sections name
+    processes: frozenset[str]
     manual_eor: bool
+    digest: str = ""
 
     def as_peer(self) -> Peer:
         """Return the neighbor as the decisions know peers; its name is its address."""
@@ -32,13 +65,14 @@ class ConfiguredNeighbor:
             my_asn=self.local_as or 0,
             peer_asn=DynamicAsn.EXTERNAL if self.peer_as is None else self.peer_as,
             address=self.address,
+            source_address=self.local_address,
             dual_stack=len(self.families) > 1,
             graceful_restart=self.manual_eor,
         )
 
 
 def parse_neighbors(lines: Iterable[str]) -> tuple[ConfiguredNeighbor, ...]:
-    """Return the neighbors that `show neighbor configuration` printed."""
+    """Return the neighbors that `show neighbor configuration` printed, or that a file holds."""
     return tuple(_neighbor(block) for block in _blocks(lines))
 
 
@@ -46,9 +80,10 @@ def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
     block: list[str] = []
     for line in lines:
         if line.startswith("neighbor "):
-            block = []
-        block.append(line)
-        if line.rstrip() == "}" and block[0].startswith("neighbor "):
+            block = [line]
+        elif block:
+            block.append(line)
+        if block and line.rstrip() == "}":
             yield block
             block = []
 
@@ -58,21 +93,24 @@ def _neighbor(block: list[str]) -> ConfiguredNeighbor:
     families: set[Family] = set()
     processes: set[str] = set()
     for line in block[1:]:
-        words = line.strip().rstrip(";").split(maxsplit=1)
-        if line.strip() in ("ipv4 unicast;", "ipv6 unicast;"):
-            families.add(Family.IPV4 if words[0] == "ipv4" else Family.IPV6)
-        elif words[:1] == ["processes"]:
-            processes.update(words[1].strip("[] ").split())
-        elif len(words) == 2:
-            settings.setdefault(words[0], words[1].strip('"'))
+        name, _, value = line.strip().rstrip(";").partition(" ")
+        if value == "unicast" and name in ("ipv4", "ipv6"):
+            families.add(Family(int(name[-1])))
+        elif name == "processes":
+            processes.update(value.strip("[] ").split())
+        elif name in SETTINGS and value not in UNSET:
+            settings.setdefault(name, value.strip('"'))
+    local = settings.get("local-address")
     return ConfiguredNeighbor(
         address=ip_address(block[0].split()[1]),
         description=settings.get("description", ""),
+        local_address=None if local is None else ip_address(local),
         local_as=_asn(settings.get("local-as", "")),
         peer_as=_asn(settings.get("peer-as", "")),
         families=frozenset(families),
         processes=frozenset(processes),
-        manual_eor=settings.get("manual-eor") == "true",
+        manual_eor="manual-eor" in settings,
+        digest=hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest(),
     )
 
 

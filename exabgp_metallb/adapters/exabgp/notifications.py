@@ -27,11 +27,27 @@ MEANINGS = {
 }
 """By code and subcode of the NOTIFICATION: RFC 4271 section 4.5, RFC 4486, RFC 8538, RFC 9384."""
 
+CLOSED = "closing connection"
+"""All that ExaBGP says when TCP fails, before a session or during one."""
+
+NO_CONNECTION = (
+    "no TCP connection, or the router closes it: look at peerAddress and peerPort, whether the "
+    "router has a neighbor with our address, and at firewalls between"
+)
+LOST_CONNECTION = "the TCP connection was closed or lost"
+
 _CODES = re.compile(r"notification (sent|received) \((\d+),(\d+)\)")
+
+
+def explain_failure(reason: str) -> str:
+    """Return ExaBGP's reason why an attempt at a session failed, with what it means."""
+    return NO_CONNECTION if reason == CLOSED else explain(reason)
 
 
 def explain(reason: str) -> str:
     """Return ExaBGP's reason for the end of a session, with what the code in it means."""
+    if reason == CLOSED:
+        return LOST_CONNECTION
     found = _CODES.search(reason)
     if found is None:
         return reason

@@ -5,15 +5,18 @@ attributes ... nlri ...`, the form that takes many prefixes of one family with e
 Events come as one JSON object a line (`encoder json`), answers to commands as `done` or `error`,
 and what a `show` command prints stands between. Nothing that a user wrote gets into a line: all of
 it is made of addresses, numbers and words of the grammar, and so is ASCII.
+
+What ExaBGP writes is read with distrust: a line that is not as it should be is a `Text`, an event
+of a kind or family that is not ours is None, and no line raises.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
-from typing import Any
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from exabgp_metallb.values.addresses import Address, Family, Prefix, family_of
+from exabgp_metallb.values.intent import Community, LargeCommunity
 from exabgp_metallb.values.rib import Attributes
 
 SHOW_NEIGHBORS = "show neighbor summary"  # its JSON fails where a peer-as is `auto`
@@ -21,6 +24,14 @@ SHOW_NEIGHBOR_CONFIGURATION = "show neighbor configuration"
 SHOW_ADJ_RIB_OUT = "show adj-rib out"
 ENABLE_ACK = "enable-ack"
 RELOAD = "reload"
+
+UNKNOWN = Attributes(local_pref=-1)
+"""Attributes of a route that is there, but what they are is not known; never wanted of any."""
+
+DEFAULT_LOCAL_PREF = 100
+"""What ExaBGP tells an iBGP peer where we set none."""
+
+_UNICAST = ("ipv4 unicast", "ipv6 unicast")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,7 @@ class Sent:
 
     neighbor: Address
     prefixes: tuple[Prefix, ...]
+    attributes: Attributes | None = UNKNOWN  # with the session's next hop; None: a withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +153,50 @@ def parse(line: str) -> Message | None:
         return Failed()
     if not line.startswith("{"):
         return _held(line) or _neighbor_state(line) or Text(line)
+    tree = _json(line)
+    return Text(line) if tree is None else _event(tree)
+
+
+def same_on_the_wire(asked: Attributes | None, told: Attributes | None) -> bool:
+    """Tell whether what an UPDATE was told to carry is what we asked for; None for withdrawals.
+
+    ExaBGP fills in what we leave open: its own address as next hop, and an iBGP peer's local
+    preference. What is not known may be anything.
+    """
+    if told is UNKNOWN:
+        return True
+    if asked is None or told is None:
+        return asked is told
+    if asked is UNKNOWN:
+        return True
+    prefs = (None, DEFAULT_LOCAL_PREF) if asked.local_pref is None else (asked.local_pref,)
+    return (
+        told.local_pref in prefs
+        and asked.next_hop in (None, told.next_hop)
+        and asked.communities == told.communities
+        and asked.large_communities == told.large_communities
+    )
+
+
+def _json(line: str) -> object:
     try:
-        tree = json.loads(line)
+        return json.loads(line)
+    except RecursionError:
+        return None
     except ValueError:
-        return Text(line)
-    return _event(tree)
+        pass
+    if ": None" not in line:
+        return None
+    # A peer whose AS is `auto` has Python's None in all of its events.
+    return _json(line.replace(": None", ": null"))
 
 
 def _held(line: str) -> Held | None:
     words = line.split(maxsplit=4)
     if len(words) < 4 or words[1:3] not in (["ipv4", "unicast"], ["ipv6", "unicast"]):
         return None
-    try:
-        return Held(ip_address(words[0]), ip_network(words[3]))
-    except ValueError:
-        return None
+    neighbor, prefix = _address(words[0]), _prefix(" ".join(words[1:3]), words[3])
+    return None if neighbor is None or prefix is None else Held(neighbor, prefix)
 
 
 def _neighbor_state(line: str) -> NeighborState | None:
@@ -163,54 +204,128 @@ def _neighbor_state(line: str) -> NeighborState | None:
     words = line.split()
     if len(words) < 6 or not (words[-1].isdigit() and words[-2].isdigit()):
         return None
+    neighbor = _address(words[0])
+    return None if neighbor is None else NeighborState(neighbor, words[-3] == "established")
+
+
+def _event(tree: object) -> Message | None:
+    kind = _at(tree, "type")
+    if kind == "notification" and _at(tree, "neighbor") is None:
+        return Shutdown()
+    event = _EVENTS.get(kind) if isinstance(kind, str) else None
+    neighbor = _address(_at(tree, "neighbor", "address", "peer"))
+    return None if event is None or neighbor is None else event(neighbor, _at(tree, "neighbor"))
+
+
+def _state(neighbor: Address, event: object) -> Message | None:
+    state = _at(event, "state")
+    if state == "up":
+        return Up(neighbor)
+    if state == "down":
+        return Down(neighbor, _text(_at(event, "reason")))
+    return None
+
+
+def _sent(neighbor: Address, event: object) -> Sent | None:
+    if _at(event, "direction") != "send":
+        return None
+    update = _at(event, "message", "update")
+    withdrawn = tuple(_withdrawn(update))
+    announced = {hop: tuple(prefixes) for hop, prefixes in _announced(update)}
+    prefixes = (*(p for some in announced.values() for p in some), *withdrawn)
+    if not prefixes:
+        return None
+    if not announced:
+        return Sent(neighbor, prefixes, None)
+    if withdrawn or len(announced) > 1:  # RFC 7606 section 5.1 advises senders against it
+        return Sent(neighbor, prefixes)
+    return Sent(neighbor, prefixes, _carried(_at(update, "attribute"), *announced))
+
+
+def _announced(update: object) -> Iterator[tuple[str, Iterator[Prefix]]]:
+    for family in _UNICAST:
+        by_next_hop = _at(update, "announce", family)
+        if isinstance(by_next_hop, dict):
+            for next_hop, routes in by_next_hop.items():
+                yield next_hop, _prefixes(family, routes)
+
+
+def _withdrawn(update: object) -> Iterator[Prefix]:
+    for family in _UNICAST:
+        yield from _prefixes(family, _at(update, "withdraw", family))
+
+
+def _prefixes(family: str, routes: object) -> Iterator[Prefix]:
+    for route in _list(routes):
+        prefix = _prefix(family, _at(route, "nlri"))
+        if prefix is not None:
+            yield prefix
+
+
+def _carried(attributes: object, next_hop: str) -> Attributes:
+    local_pref = _at(attributes, "local-preference")
+    communities = [Community(*row) for row in _rows(_at(attributes, "community"), 2)]
+    large = [LargeCommunity(*row) for row in _rows(_at(attributes, "large-community"), 3)]
+    return Attributes(
+        next_hop=_address(next_hop),
+        local_pref=local_pref if isinstance(local_pref, int) else None,
+        communities=tuple(sorted(communities)),
+        large_communities=tuple(sorted(large)),
+    )
+
+
+def _rows(value: object, length: int) -> Iterator[list[int]]:
+    for row in _list(value):
+        numbers = [n for n in _list(row) if isinstance(n, int)]
+        if len(numbers) == length:
+            yield numbers
+
+
+def _notified(neighbor: Address, event: object) -> Notified | None:
+    if _at(event, "direction") != "receive":
+        return None
+    told = _at(event, "notification")
+    code, subcode = _at(told, "code"), _at(told, "subcode")
+    if not isinstance(code, int) or not isinstance(subcode, int):
+        return None
+    return Notified(neighbor, code, subcode, _text(_at(told, "message")))
+
+
+_EVENTS: Mapping[str, Callable[[Address, object], Message | None]] = {
+    "state": _state,
+    "update": _sent,
+    "notification": _notified,
+}
+"""By the type of a JSON event."""
+
+
+def _at(tree: object, *path: str) -> object:
+    """Return what stands at a path of keys; None when there is no such place."""
+    for key in path:
+        if not isinstance(tree, dict):
+            return None
+        tree = tree.get(key)
+    return tree
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _address(text: object) -> Address | None:
     try:
-        return NeighborState(ip_address(words[0]), words[-3] == "established")
+        return ip_address(text) if isinstance(text, str) else None
     except ValueError:
         return None
 
 
-def _event(tree: Mapping[str, Any]) -> Message | None:
-    kind = tree.get("type")
-    if kind == "notification" and "neighbor" not in tree:
-        return Shutdown()
-    neighbor = tree.get("neighbor", {})
-    if kind == "update":
-        return _sent(neighbor)
-    if kind == "state":
-        return _state(neighbor)
-    if kind == "notification" and neighbor.get("direction") == "receive":
-        return _notified(neighbor)
-    return None
-
-
-def _peer(neighbor: Mapping[str, Any]) -> Address:
-    return ip_address(neighbor["address"]["peer"])
-
-
-def _state(neighbor: Mapping[str, Any]) -> Message | None:
-    if neighbor["state"] == "up":
-        return Up(_peer(neighbor))
-    if neighbor["state"] == "down":
-        return Down(_peer(neighbor), neighbor.get("reason", ""))
-    return None
-
-
-def _sent(neighbor: Mapping[str, Any]) -> Sent | None:
-    if neighbor.get("direction") != "send":
+def _prefix(family: str, text: object) -> Prefix | None:
+    network = IPv4Network if family == "ipv4 unicast" else IPv6Network
+    try:
+        return network(text) if isinstance(text, str) else None
+    except ValueError:
         return None
-    update = neighbor["message"].get("update", {})
-    announced = [
-        nlri
-        for by_next_hop in update.get("announce", {}).values()
-        for nlris in by_next_hop.values()
-        for nlri in nlris
-    ]
-    withdrawn = [nlri for nlris in update.get("withdraw", {}).values() for nlri in nlris]
-    prefixes = tuple(ip_network(nlri["nlri"]) for nlri in (*announced, *withdrawn))
-    return Sent(_peer(neighbor), prefixes) if prefixes else None
-
-
-def _notified(neighbor: Mapping[str, Any]) -> Notified:
-    told = neighbor["notification"]
-    text = str(told.get("message", ""))
-    return Notified(_peer(neighbor), int(told["code"]), int(told["subcode"]), text)

@@ -10,60 +10,33 @@ peer that is down. So all that is sent goes through this window:
   the last one went to the wire. Only then does the last writer win.
 - A neighbor that is not up is sent nothing. When it comes up, what ExaBGP holds for it (it sends
   that again by itself) is compared with what is wanted.
-- Withdrawals and changes of small batches go before bulk.
+- Withdrawals and changes of small batches go before bulk; only when a whole table is looked at
+  again while its session stands do its new routes go before its withdrawals, so that an aggregate
+  does not leave before what replaces it.
+- End-of-RIB goes out once, when all that a session was to be sent as it came up is flushed.
 
 The life of a change. `touch` marks a prefix; nothing is decided yet. When there is room, `lines`
 compares what is held with what is wanted now, so a prefix that changed ten times while it waited is
 told once, and one that changed back not at all. The line is acknowledged (`acknowledged`), later it
-is on the wire (`flushed`), and if the prefix was touched in between it is looked at again.
-
-ExaBGP tells nothing when it found a change to be none: an announcement that it already held, a
-withdrawal just after a session came up. So a change counts as flushed after FLUSH_SECONDS too.
+is on the wire (`flushed`), and if the prefix was touched in between it is looked at again. What is
+known of each neighbor meanwhile, and what is only presumed, is `adjacency`'s to keep.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import islice
 
 from exabgp_metallb.adapters.exabgp import text
+from exabgp_metallb.adapters.exabgp.adjacency import Adjacency, Flight, Kind, Kinds, Line, Queue
 from exabgp_metallb.decisions.changes import changes
-from exabgp_metallb.values.addresses import Address, Family, Prefix, family_of
+from exabgp_metallb.values.addresses import Address, Family, Prefix
 from exabgp_metallb.values.rib import AdjRibOut, Announce, Attributes
 
+__all__ = ["LINES_IN_FLIGHT", "NEIGHBORS_PER_LINE", "PREFIXES_PER_LINE", "Line", "Window"]
+
 PREFIXES_PER_LINE = 50  # ExaBGP handles 50 steps of a command before it polls its peers again
+NEIGHBORS_PER_LINE = 16  # keeps any line below 8 KiB
 LINES_IN_FLIGHT = 2  # one under way, one waiting: 11,000 routes a second, 8 ms for an urgent one
-FLUSH_SECONDS = 1.0  # many times what ExaBGP takes from answer to wire
-
-UNKNOWN = Attributes(local_pref=-1)
-"""Held by ExaBGP with attributes that we do not know; equal to nothing that is ever wanted."""
-
-Key = tuple[Attributes | None, Family]
-"""What prefixes of one line share; None for attributes means that they are withdrawn."""
-
-Queue = dict[Key, dict[Prefix, None]]
-
-
-@dataclass(slots=True)
-class _Neighbor:
-    """What is known of one neighbor of ExaBGP."""
-
-    up: bool = False
-    held: dict[Prefix, Attributes] = field(default_factory=dict)
-    unflushed: dict[Prefix, float] = field(default_factory=dict)  # until when, monotonic seconds
-    waiting: set[Prefix] = field(default_factory=set)  # touched while unflushed
-    urgent: Queue = field(default_factory=dict)
-    bulk: Queue = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One command and the changes that it makes."""
-
-    text: str
-    neighbors: tuple[Address, ...]
-    attributes: Attributes | None  # None: a withdrawal
-    prefixes: tuple[Prefix, ...]
 
 
 class Window:
@@ -75,32 +48,47 @@ class Window:
 
     def __init__(self, wanted: Callable[[Address], AdjRibOut]) -> None:
         self._wanted = wanted
-        self._neighbors: dict[Address, _Neighbor] = {}
-        self._in_flight: deque[Line] = deque()
+        self._neighbors: dict[Address, Adjacency] = {}  # who was served last comes last
+        self._kinds = Kinds()
+        self._in_flight: deque[Flight] = deque()
+        self._taken: list[Flight] = []  # since the clock was last looked at
         self._singles: deque[tuple[Address, Prefix]] = deque()
         self._refused: set[tuple[Address, Prefix]] = set()
 
     # What the owner tells.
 
-    def up(self, neighbor: Address) -> None:
-        """Note that a session is established, and look at all its routes."""
-        state = self._neighbors.setdefault(neighbor, _Neighbor())
+    def up(self, neighbor: Address, end_of_rib: tuple[Family, ...] = ()) -> None:
+        """Note that a session is established, and look at all its routes.
+
+        Args:
+            neighbor: whose session.
+            end_of_rib: the families to send End-of-RIB for (RFC 4724 section 2), after that table.
+        """
+        self.down(neighbor)
+        state = self._neighbors[neighbor]
         state.up = True
         self._refused = {entry for entry in self._refused if entry[0] != neighbor}
-        self.touch_all(neighbor)
+        self._look_at_all(state, withdrawals=state.urgent)
+        if end_of_rib:
+            state.end_of_rib = end_of_rib
+            queued = (bucket for queue in (state.urgent, state.bulk) for bucket in queue.values())
+            state.initial = set(state.unflushed).union(*queued)
 
     def down(self, neighbor: Address) -> None:
-        """Note that a session ended: nothing is on its way any more; ExaBGP keeps its routes."""
-        state = self._neighbors.setdefault(neighbor, _Neighbor())
-        state.up = False
-        state.unflushed.clear()
-        state.waiting.clear()
-        state.urgent.clear()
-        state.bulk.clear()
+        """Note that a session ended: nothing more is sent; ExaBGP keeps its routes."""
+        state = self._neighbors.get(neighbor) or Adjacency(neighbor)
+        self._neighbors[neighbor] = state.ended(self._in_flight)
 
     def forget(self, neighbor: Address) -> None:
         """Note that ExaBGP has this neighbor no more, nor any route for it."""
-        self._neighbors.pop(neighbor, None)
+        state = self._neighbors.get(neighbor)
+        if state is None:
+            return
+        left = state.forgotten(self._in_flight)
+        if left.unflushed:
+            self._neighbors[neighbor] = left
+        else:
+            del self._neighbors[neighbor]
 
     def forget_others(self, neighbors: Collection[Address]) -> None:
         """Forget every neighbor but these."""
@@ -109,16 +97,14 @@ class Window:
 
     def holds(self, neighbor: Address, prefix: Prefix) -> None:
         """Note a route found in ExaBGP's Adj-RIB-Out; its attributes are not known."""
-        self._neighbors.setdefault(neighbor, _Neighbor()).held.setdefault(prefix, UNKNOWN)
+        state = self._neighbors.setdefault(neighbor, Adjacency(neighbor))
+        state.held.setdefault(prefix, text.UNKNOWN)
 
     def touch_all(self, neighbor: Address) -> None:
         """Look at every route that a neighbor holds or should hold."""
         state = self._neighbors.get(neighbor)
-        if state is None or not state.up:
-            return
-        for change in changes(state.held, self._wanted(neighbor)):
-            prefix = change.route.prefix if isinstance(change, Announce) else change.prefix
-            self._enqueue(neighbor, prefix, state.bulk)
+        if state is not None and state.up:
+            self._look_at_all(state, withdrawals=state.bulk)
 
     def touch_everything(self) -> None:
         """Look at every route of every neighbor."""
@@ -128,15 +114,22 @@ class Window:
     def touch(self, neighbor: Address, prefix: Prefix, *, urgent: bool) -> None:
         """Look at one route again: what is wanted of it may have changed."""
         state = self._neighbors.get(neighbor)
-        if state is not None and state.up:
+        if state is None or not state.up:
+            return
+        if self._refused:
             self._refused.discard((neighbor, prefix))
-            self._enqueue(neighbor, prefix, state.urgent if urgent else state.bulk)
+        queue = state.urgent if urgent else state.bulk
+        self._look(state, prefix, queue, withdrawals=state.urgent)
 
     # What ExaBGP tells.
 
     def acknowledged(self) -> Line | None:
         """Note that the oldest line was taken; None when there was none."""
-        return self._in_flight.popleft() if self._in_flight else None
+        if not self._in_flight:
+            return None
+        flight = self._in_flight.popleft()
+        self._taken.append(flight)
+        return flight.line
 
     def refused(self) -> Line | None:
         """Note that the oldest line was refused as a whole.
@@ -147,28 +140,34 @@ class Window:
         """
         if not self._in_flight:
             return None
-        line = self._in_flight.popleft()
-        changed = [(n, p) for n in line.neighbors if n in self._neighbors for p in line.prefixes]
-        for neighbor, prefix in changed:
-            state = self._neighbors[neighbor]
-            state.unflushed.pop(prefix, None)
-            state.held[prefix] = UNKNOWN  # whatever was there before still is
-        if len(line.prefixes) == len(line.neighbors) == 1:
-            self._refused.update(changed)
-            return line
-        self._singles.extend(changed)
-        return None
+        flight = self._in_flight.popleft()
+        line = flight.line
+        states = [self._neighbors[n] for n in line.neighbors if n in self._neighbors]
+        again = [(state.address, p) for state in states for p in state.refused(flight)]
+        if len(line.prefixes) != 1 or len(line.neighbors) != 1:
+            self._singles.extend(again)
+            return None
+        for neighbor, prefix in again:
+            self._refused.add((neighbor, prefix))
+            self._neighbors[neighbor].initial.discard(prefix)
+        return line if again else None
 
-    def flushed(self, neighbor: Address, prefixes: Iterable[Prefix]) -> None:
-        """Note that changes went to the wire."""
+    def flushed(
+        self,
+        neighbor: Address,
+        prefixes: Iterable[Prefix],
+        told: Attributes | None = text.UNKNOWN,
+    ) -> None:
+        """Note that an UPDATE went to the wire.
+
+        Args:
+            neighbor: to whom.
+            prefixes: announced or withdrawn by it.
+            told: what it carried; None for a withdrawal. Without it, what was meant is believed.
+        """
         state = self._neighbors.get(neighbor)
-        if state is None:
-            return
-        for prefix in prefixes:
-            state.unflushed.pop(prefix, None)
-            if prefix in state.waiting:
-                state.waiting.discard(prefix)
-                self._enqueue(neighbor, prefix, state.urgent)
+        if state is not None:
+            self._look_again(state, state.seen(prefixes, told))
 
     # What to do next.
 
@@ -176,20 +175,15 @@ class Window:
         """Yield the lines to write now; each counts as written."""
         self._expire(now)
         while len(self._in_flight) < LINES_IN_FLIGHT:
-            line = self._next_line(now)
+            line = self._next_line()
             if line is None:
                 return
-            self._in_flight.append(line)
             yield line
 
     def next_deadline(self) -> float | None:
         """Return when `lines` must be asked again even if nothing happens, in monotonic seconds."""
-        oldest = (
-            next(iter(state.unflushed.values()))
-            for state in self._neighbors.values()
-            if state.waiting and state.unflushed
-        )
-        return min(oldest, default=None)
+        deadlines = (state.deadline() for state in self._neighbors.values())
+        return min((d for d in deadlines if d is not None), default=None)
 
     def settled(self, now: float) -> bool:
         """Tell whether nothing that was written is still on its way through ExaBGP's RIB."""
@@ -198,8 +192,8 @@ class Window:
 
     def idle(self, now: float) -> bool:
         """Tell whether all that is wanted of neighbors that are up is on the wire."""
-        queued = any(s.urgent or s.bulk or s.waiting for s in self._neighbors.values())
-        return self.settled(now) and not queued and not self._singles
+        busy = self._singles or any(map(_busy, self._neighbors.values()))
+        return self.settled(now) and not busy
 
     def is_up(self, neighbor: Address) -> bool:
         """Tell whether the neighbor's session is established."""
@@ -211,106 +205,153 @@ class Window:
         state = self._neighbors.get(neighbor)
         return {} if state is None else state.held
 
-    # Inside.
+    # What is to be looked at.
 
-    def _enqueue(self, neighbor: Address, prefix: Prefix, queue: Queue) -> None:
-        state = self._neighbors[neighbor]
+    def _look_at_all(self, state: Adjacency, withdrawals: Queue) -> None:
+        for change in changes(state.held, self._wanted(state.address)):
+            prefix = change.route.prefix if isinstance(change, Announce) else change.prefix
+            self._look(state, prefix, state.bulk, withdrawals)
+
+    def _look_again(self, state: Adjacency, prefixes: Iterable[Prefix]) -> None:
+        for prefix in prefixes:
+            self._look(state, prefix, state.urgent, state.urgent)
+
+    def _look(self, state: Adjacency, prefix: Prefix, queue: Queue, withdrawals: Queue) -> None:
+        """Queue the change that a prefix needs now, if it needs one."""
         if prefix in state.unflushed:
             state.waiting.add(prefix)
             return
-        wanted = self._wanted(neighbor).get(prefix)
-        if wanted == state.held.get(prefix) or (neighbor, prefix) in self._refused:
+        wanted = self._wish(state, prefix)
+        if not self._due(state, prefix, wanted):
+            state.initial.discard(prefix)
             return
-        if wanted is None:
-            queue = state.urgent
-        queue.setdefault((wanted, family_of(prefix)), {})[prefix] = None
+        into = withdrawals if wanted is None else queue
+        into.setdefault(self._kinds.of(wanted, prefix), {})[prefix] = None
+
+    def _wish(self, state: Adjacency, prefix: Prefix) -> Attributes | None:
+        """Return what a prefix should become; None to have it withdrawn."""
+        if state.is_astray(prefix):
+            return None  # first; then it is looked at again
+        return self._wanted(state.address).get(prefix)
+
+    def _due(self, state: Adjacency, prefix: Prefix, wanted: Attributes | None) -> bool:
+        """Tell whether ExaBGP must be told so."""
+        if state.is_astray(prefix):
+            return True
+        return wanted != state.held.get(prefix) and not self._gave_up(state, prefix)
+
+    def _gave_up(self, state: Adjacency, prefix: Prefix) -> bool:
+        return bool(self._refused) and (state.address, prefix) in self._refused
 
     def _expire(self, now: float) -> None:
-        for neighbor, state in self._neighbors.items():
-            overdue = takewhile(lambda entry: entry[1] <= now, state.unflushed.items())
-            self.flushed(neighbor, [prefix for prefix, _ in overdue])
+        for flight in self._taken:
+            flight.taken_at = now
+        self._taken.clear()
+        for state in self._neighbors.values():
+            self._look_again(state, state.expire(now))
 
-    def _next_line(self, now: float) -> Line | None:
+    # What is written.
+
+    def _next_line(self) -> Line | None:
         while self._singles:
-            neighbor, prefix = self._singles.popleft()
-            line = self._single(neighbor, prefix, now)
+            line = self._single(*self._singles.popleft())
             if line is not None:
                 return line
-        for name in ("urgent", "bulk"):
-            for neighbor in list(self._neighbors):
-                queue: Queue = getattr(self._neighbors[neighbor], name)
-                while queue:
-                    line = self._take(neighbor, queue, now)
-                    if line is not None:
-                        # Round robin: who was served goes to the end of the row.
-                        self._neighbors[neighbor] = self._neighbors.pop(neighbor)
-                        return line
+        for state in self._neighbors.values():
+            if state.end_of_rib and not state.initial:
+                return self._end_of_rib(state)
+        return self._from_queues(0) or self._from_queues(1)
+
+    def _single(self, neighbor: Address, prefix: Prefix) -> Line | None:
+        state = self._neighbors.get(neighbor)
+        if state is None or not state.up:
+            return None
+        if prefix in state.unflushed:
+            state.waiting.add(prefix)
+            return None
+        wanted = self._wish(state, prefix)
+        if not self._due(state, prefix, wanted):
+            state.initial.discard(prefix)
+            return None
+        return self._line([state], self._kinds.of(wanted, prefix), [prefix])
+
+    def _end_of_rib(self, state: Adjacency) -> Line:
+        family, *later = state.end_of_rib
+        state.end_of_rib = tuple(later)
+        command = text.end_of_rib(state.address, family)
+        return self._write(Line(command, (state.address,), None, ()), [state])
+
+    def _from_queues(self, rank: int) -> Line | None:
+        for state in list(self._neighbors.values()):
+            queue = state.queues[rank]
+            while queue:
+                line = self._take(state, queue)
+                if line is not None:
+                    return line
         return None
 
-    def _single(self, neighbor: Address, prefix: Prefix, now: float) -> Line | None:
-        state = self._neighbors.get(neighbor)
-        if state is None or not state.up or prefix in state.unflushed:
-            return None
-        wanted = self._wanted(neighbor).get(prefix)
-        if wanted == state.held.get(prefix):
-            return None
-        return self._line([neighbor], (wanted, family_of(prefix)), [prefix], now)
-
-    def _take(self, neighbor: Address, queue: Queue, now: float) -> Line | None:
-        key = next(iter(queue))
-        bucket = queue[key]
+    def _take(self, state: Adjacency, queue: Queue) -> Line | None:
+        kind, bucket = next(iter(queue.items()))
         prefixes = list(islice(bucket, PREFIXES_PER_LINE))
+        _remove(queue, kind, prefixes)
+        fit = []
         for prefix in prefixes:
-            del bucket[prefix]
-        if not bucket:
-            del queue[key]
-        fit = [p for p in prefixes if self._still(neighbor, p, key)]
-        for prefix in set(prefixes).difference(fit):
-            self._enqueue(neighbor, prefix, queue)
+            if self._fits(state, prefix, kind):
+                fit.append(prefix)
+            else:
+                self._look(state, prefix, queue, state.urgent)
         if not fit:
             return None
-        return self._line([neighbor, *self._also(neighbor, key, fit)], key, fit, now)
+        # Round robin: who was served goes to the end of the row.
+        self._neighbors[state.address] = self._neighbors.pop(state.address)
+        return self._line([state, *self._others(state, kind, fit)], kind, fit)
 
-    def _still(self, neighbor: Address, prefix: Prefix, key: Key) -> bool:
+    def _fits(self, state: Adjacency, prefix: Prefix, kind: Kind) -> bool:
         """Tell whether a change that was queued is still the one to make."""
-        state = self._neighbors[neighbor]
-        wanted = self._wanted(neighbor).get(prefix)
-        due = prefix not in state.unflushed and wanted != state.held.get(prefix)
-        return due and wanted == key[0]
+        if prefix in state.unflushed:
+            return False
+        wanted = self._wish(state, prefix)
+        return wanted == kind.attributes and self._due(state, prefix, wanted)
 
-    def _line(self, neighbors: list[Address], key: Key, prefixes: list[Prefix], now: float) -> Line:
-        attributes = key[0]
-        for neighbor in neighbors:
-            self._written(self._neighbors[neighbor], attributes, prefixes, now)
-        if attributes is None:
+    def _others(self, state: Adjacency, kind: Kind, prefixes: list[Prefix]) -> list[Adjacency]:
+        """Take the other neighbors that wait for the very same line."""
+        found: list[Adjacency] = []
+        for other in self._neighbors.values():
+            if other is state:
+                continue
+            if len(found) == NEIGHBORS_PER_LINE - 1:
+                break
+            for queue in other.queues:
+                bucket = queue.get(kind, {})
+                if all(p in bucket and self._fits(other, p, kind) for p in prefixes):
+                    _remove(queue, kind, prefixes)
+                    found.append(other)
+                    break
+        return found
+
+    def _line(self, states: list[Adjacency], kind: Kind, prefixes: list[Prefix]) -> Line:
+        neighbors = tuple(state.address for state in states)
+        if kind.attributes is None:
             command = text.withdraw(neighbors, prefixes)
         else:
-            command = text.announce(neighbors, attributes, prefixes)
-        return Line(command, tuple(neighbors), attributes, tuple(prefixes))
+            command = text.announce(neighbors, kind.attributes, prefixes)
+        return self._write(Line(command, neighbors, kind.attributes, tuple(prefixes)), states)
 
-    def _also(self, neighbor: Address, key: Key, prefixes: list[Prefix]) -> Iterator[Address]:
-        """Yield the other neighbors that wait for the very same line."""
-        for other, state in self._neighbors.items():
-            if other == neighbor:
-                continue
-            for queue in (state.urgent, state.bulk):
-                bucket = queue.get(key, {})
-                if all(p in bucket and self._still(other, p, key) for p in prefixes):
-                    for prefix in prefixes:
-                        del bucket[prefix]
-                    if not bucket:
-                        del queue[key]
-                    yield other
-                    break
+    def _write(self, line: Line, states: Iterable[Adjacency]) -> Line:
+        flight = Flight(line)
+        self._in_flight.append(flight)
+        for state in states:
+            state.wrote(flight)
+        return line
 
-    @staticmethod
-    def _written(
-        state: _Neighbor, attributes: Attributes | None, prefixes: list[Prefix], now: float
-    ) -> None:
-        for prefix in prefixes:
-            state.unflushed.pop(prefix, None)  # so that the mapping stays in order of time
-            state.unflushed[prefix] = now + FLUSH_SECONDS
-            if attributes is None:
-                state.held.pop(prefix, None)
-            else:
-                state.held[prefix] = attributes
+
+def _busy(state: Adjacency) -> bool:
+    return bool(state.urgent or state.bulk or state.waiting or state.end_of_rib)
+
+
+def _remove(queue: Queue, kind: Kind, prefixes: Iterable[Prefix]) -> None:
+    bucket = queue[kind]
+    for prefix in prefixes:
+        del bucket[prefix]
+    if not bucket:
+        del queue[kind]
