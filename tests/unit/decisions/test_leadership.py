@@ -7,12 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from exabgp_metallb.decisions.leadership import (
-    LEASE_SECONDS,
-    RENEW_SECONDS,
-    Leadership,
-    Record,
-)
+from exabgp_metallb.decisions.leadership import LEASE_SECONDS, Leadership, Record, Times
+
+RENEW_SECONDS = Times().renew_seconds
 
 
 def taken(leadership: Leadership, now: float) -> Record:
@@ -34,7 +31,7 @@ def test_a_replica_takes_a_record_that_nobody_holds() -> None:
 
 
 def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_begin() -> None:
-    """It leads until RENEW_SECONDS after its last good write; others wait for LEASE_SECONDS."""
+    """It leads for ten seconds after its last good write; others wait for fifteen."""
     one, two = Leadership("one"), Leadership("two")
     one.read(None, 0.0)
     record = taken(one, 0.0)
@@ -75,6 +72,66 @@ def test_a_leader_that_reads_another_holder_leads_no_more(holder: str) -> None:
     record = taken(one, 0.0)
     one.read(replace(record, holder=holder, version="9"), 1.0)
     assert not one.leads(1.0)
+
+
+@pytest.mark.parametrize("lease_seconds", [3, 15, 60])
+def test_the_times_leave_room_for_what_is_on_its_way(lease_seconds: int) -> None:
+    """A write that begins in a leader's last moment is answered before another one may lead."""
+    times = Times(lease_seconds)
+    assert times.retry_seconds + times.write_seconds < times.renew_seconds
+    assert times.renew_seconds + times.write_seconds < times.lease_seconds
+
+
+def test_a_replica_that_was_deposed_begins_another_term() -> None:
+    """Also when it never noticed at the time: somebody else may have led and ended meanwhile."""
+    one = Leadership("one")
+    one.read(None, 0.0)
+    record = taken(one, 0.0)
+    assert one.term == 1
+    released = replace(record, holder="", version="7", transitions=2)
+    one.read(released, 60.0)
+    taken(one, 60.0)
+    assert one.term == 2
+
+
+def test_a_late_renewal_continues_the_term() -> None:
+    """The record was still the one that we wrote, so nobody led in between."""
+    one = Leadership("one")
+    one.read(None, 0.0)
+    record = taken(one, 0.0)
+    assert not one.leads(11.0)
+    one.read(record, 11.0)
+    taken(one, 11.0)
+    assert one.leads(12.0)
+    assert one.term == 1
+
+
+def test_a_deleted_record_keeps_others_waiting() -> None:
+    """Its holder may not know yet; it makes a new one, and leads on in another term."""
+    one, two = Leadership("one"), Leadership("two")
+    one.read(None, 0.0)
+    two.read(taken(one, 0.0), 0.0)
+    two.read(None, 5.0)
+    assert two.to_write(5.0) is None
+    two.read(None, 6.0)
+    assert two.to_write(19.9) is None
+    one.read(None, 6.0)
+    assert not one.leads(6.0)
+    two.read(taken(one, 6.0), 7.0)
+    assert one.term == 2
+    assert two.to_write(20.0) is None
+
+
+def test_a_deleted_record_is_taken_when_nobody_makes_another() -> None:
+    """Its holder is gone as well."""
+    one, two = Leadership("one"), Leadership("two")
+    one.read(None, 0.0)
+    two.read(taken(one, 0.0), 0.0)
+    two.read(None, 5.0)
+    two.read(None, 20.0)
+    record = two.to_write(20.0)
+    assert record is not None
+    assert record.version == ""
 
 
 class Replicas(RuleBasedStateMachine):
@@ -123,6 +180,13 @@ class Replicas(RuleBasedStateMachine):
             self.record = replace(record, version=str(self.version))
         self.version += 1
         self.replicas[index] = Leadership(f"{replica.identity}'")
+
+    @rule()
+    def somebody_deletes_the_record(self) -> None:
+        """By hand, after all replicas have seen it."""
+        for replica in self.replicas:
+            replica.read(self.record, self.now)
+        self.record = None
 
     @invariant()
     def at_most_one_leads(self) -> None:
