@@ -8,18 +8,23 @@ The rule. A Service is given an address only when everybody else who claims it h
 as well (shared addresses). So when an address passes from one Service to another, the first write
 takes it away, its success is seen, and only then the second write gives it. A controller that dies
 in between leaves the address free, never doubled; the next one reads who shows what and goes on.
+A Service that must wait for its address first gives up what it may not keep: two that change places
+would wait for each other else.
 
-A write whose answer never came counts as done and as not done, until a later one is answered.
-A write that would change nothing is not made.
+A write whose answer never came counts as done and as not done, until a later one is answered, or
+the object is seen at a newer version than the one that the write was bound to: then it was done
+before that, or never will be. A write that would change nothing is not made.
 """
 
-from collections.abc import Iterator
-
 from exabgp_metallb.values.addresses import Address
+from exabgp_metallb.values.conditions import Condition
 from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.publication import Showing, StatusWrite
 
 _NOTHING = Showing()
+_MOVING = Condition(
+    holds=False, reason="Moving", message="its address is being taken back from another Service"
+)
 
 
 class Publication:
@@ -78,22 +83,35 @@ class Publication:
             self._lost[name] = before | frozenset(showing.addresses)
             self._claim(name)
 
+    def moved_on(self, name: ObjectName) -> None:
+        """Note that what `shows` told is newer than what the lost writes were bound to."""
+        if self._lost.pop(name, None) is not None:
+            self._claim(name)
+
     def retry(self, name: ObjectName) -> None:
         """Look at a Service again whose write was refused or not answered."""
         self._due[name] = None
 
     # What to do.
 
-    def writes(self) -> Iterator[StatusWrite]:
-        """Yield the writes that may be made now; each counts as on its way."""
+    def writes(self) -> list[StatusWrite]:
+        """Return the writes that may be made now; each counts as on its way."""
+        made: list[StatusWrite] = []
         while self._due:
-            name = next(iter(self._due))
-            del self._due[name]
-            write = self._write(name)
-            if write is not None:
-                self._in_flight[name] = write.showing
-                self._claim(name)
-                yield write
+            due, self._due = self._due, {}
+            for name in due:
+                write = self._write(name)
+                if write is not None:
+                    self._in_flight[name] = write.showing
+                    self._claim(name)
+                    made.append(write)
+        return made
+
+    def is_shown(self, name: ObjectName) -> bool:
+        """Tell whether a Service shows what it should, as far as anybody can know."""
+        if name in self._in_flight or name in self._lost:
+            return False
+        return name in self._wanted and self._wanted[name] == self._shown.get(name)
 
     @property
     def settled(self) -> bool:
@@ -109,7 +127,18 @@ class Publication:
         blocking = [a for a in wanted.addresses if not self._may_show(name, a)]
         for address in blocking:
             self._blocked.setdefault(address, set()).add(name)
-        return None if blocking else StatusWrite(name, wanted)
+        if not blocking:
+            return StatusWrite(name, wanted, self._shown[name])
+        if self._claims.get(name, frozenset()) <= frozenset(wanted.addresses):
+            return None
+        return StatusWrite(name, self._meanwhile(name), self._shown[name])
+
+    def _meanwhile(self, name: ObjectName) -> Showing:
+        """Return what a Service shows while another one still shows an address of it."""
+        kept = tuple(a for a in self._shown[name].addresses if a in self._wanted[name].addresses)
+        return Showing(
+            addresses=kept, pool=self._shown[name].pool if kept else None, condition=_MOVING
+        )
 
     def _may_show(self, name: ObjectName, address: Address) -> bool:
         if address in self._shown[name].addresses:

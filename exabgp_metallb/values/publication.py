@@ -1,6 +1,6 @@
 """What a Service shows of our decisions in the Kubernetes API."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.conditions import Condition
@@ -26,7 +26,12 @@ class Showing:
 
 @dataclass(frozen=True, slots=True)
 class StatusWrite:
-    """One write to the API: make this Service show that."""
+    """One write to the API: make this Service show that.
+
+    Attributes:
+        before: what it shows now; no part of what the write does.
+    """
 
     service: ObjectName
     showing: Showing
+    before: Showing = field(default=Showing(), compare=False)

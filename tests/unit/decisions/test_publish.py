@@ -56,6 +56,49 @@ def test_a_write_without_an_answer_may_have_been_done() -> None:
     assert list(publication.writes()) == [StatusWrite(B, X)]
 
 
+def test_services_that_change_places_do_not_wait_for_each_other() -> None:
+    """Each gives up what it has, then gets what it should."""
+    publication = Publication()
+    for name, has, wants in ((A, X, Y), (B, Y, X)):
+        publication.shows(name, has)
+        publication.want(name, wants)
+    given_up = publication.writes()
+    assert [(write.service, write.showing.addresses) for write in given_up] == [(A, ()), (B, ())]
+    publication.written(B)
+    assert list(publication.writes()) == []
+    publication.written(A)
+    assert sorted(publication.writes(), key=lambda write: write.service) == [
+        StatusWrite(A, Y),
+        StatusWrite(B, X),
+    ]
+
+
+def test_a_lost_write_is_settled_by_a_newer_version() -> None:
+    """Whatever the Service shows at it, the lost write is part of that, or will never be done."""
+    publication = Publication()
+    publication.shows(A, NOTHING)
+    publication.shows(B, NOTHING)
+    publication.want(A, X)
+    assert list(publication.writes()) == [StatusWrite(A, X)]
+    publication.unanswered(A)
+    assert not publication.is_shown(A)
+    publication.shows(A, X)
+    publication.moved_on(A)
+    assert publication.is_shown(A)
+    assert list(publication.writes()) == []
+    assert publication.settled
+
+
+def test_many_writes_take_linear_time() -> None:
+    """Those that are due are not looked up from the start of all."""
+    publication = Publication()
+    names = [ObjectName("default", f"web-{number}") for number in range(65536)]
+    for name in names:
+        publication.shows(name, NOTHING)
+        publication.want(name, Showing(pool="public"))
+    assert len(publication.writes()) == len(names)
+
+
 def test_services_that_share_by_decision_show_one_address() -> None:
     """Neither waits for the other."""
     publication = Publication()
