@@ -4,7 +4,8 @@ The owner publishes a `Vitals` value whenever it has changed; a scrape reads the
 lock is shared with the thread that decides. MetalLB's names where the meaning is the same.
 
 `/metrics`: the text format. `/healthz`: 200 while the owner's loop turns, else 503. `/readyz`: 200
-once every kind of object was read and the table was handed to ExaBGP, else 503 and what is missing.
+once a speaker has read every kind of object and handed its table to ExaBGP, or a controller has
+read them or waits for its turn to lead; else 503 and what is missing.
 """
 
 import time
@@ -14,11 +15,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
 from socketserver import BaseServer
 from threading import Thread
+from typing import Generic, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+
+from exabgp_metallb.values.outcome import PoolUsage
+from exabgp_metallb.values.vitals import ControllerVitals
 
 STUCK_SECONDS = 30.0  # the loop turns each second; this long without a turn is no load any more
 
@@ -48,63 +53,134 @@ class Vitals:
     refused_lines: int = 0
 
 
-class _VitalsCollector(Collector):
-    """Turns the last vitals into metrics at each scrape."""
+class Health(Protocol):
+    """What every program's vitals have; see `Vitals`."""
 
-    def __init__(self) -> None:
-        self.vitals = Vitals()
+    @property
+    def turned_at(self) -> float:
+        """When the loop turned last, in monotonic seconds."""
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield all metrics; see prometheus_client's custom collectors."""
-        vitals = self.vitals
-        yield _gauge(
-            "metallb_k8s_client_config_loaded_bool",
-            "1 if every kind of object has been read at least once.",
-            vitals.loaded,
-        )
-        yield _gauge(
-            "metallb_k8s_client_config_stale_bool",
-            "1 if an object is refused or the source is away.",
-            vitals.stale,
-        )
-        away = GaugeMetricFamily(
-            "exabgp_metallb_source_away",
-            "1 for each kind or folder that cannot be read now; what was read before stands.",
-            labels=["source"],
-        )
-        for what in sorted(vitals.away):
-            away.add_metric([what], 1)
-        yield away
-        yield _by_peer(
-            "metallb_bgp_session_up", "1 if the session is established.", vitals.sessions
-        )
-        yield _by_peer(
-            "metallb_bgp_announced_prefixes_total",
-            "Prefixes that the peer should hold from this node.",
-            vitals.prefixes,
-        )
-        refused = "Commands that ExaBGP has refused."
-        yield CounterMetricFamily(
-            "exabgp_metallb_refused_lines", refused, value=vitals.refused_lines
-        )
+    @property
+    def loaded(self) -> bool:
+        """Whether every kind of object has been read."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether what is in force is not the newest."""
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """What readiness lacks; empty when ready."""
+
+    @property
+    def away(self) -> frozenset[str]:
+        """Sources or kinds that cannot be read now."""
+
+
+def speaker_metrics(vitals: Vitals) -> Iterator[Metric]:
+    """Yield the metrics of a speaker."""
+    yield from _of_every_program(vitals)
+    yield _labelled(
+        "metallb_bgp_session_up", "1 if the session is established.", "peer", vitals.sessions
+    )
+    yield _labelled(
+        "metallb_bgp_announced_prefixes_total",
+        "Prefixes that the peer should hold from this node.",
+        "peer",
+        vitals.prefixes,
+    )
+    refused = "Commands that ExaBGP has refused."
+    yield CounterMetricFamily("exabgp_metallb_refused_lines", refused, value=vitals.refused_lines)
+
+
+def controller_metrics(vitals: ControllerVitals) -> Iterator[Metric]:
+    """Yield the metrics of a controller; those of pools only while it leads."""
+    yield from _of_every_program(vitals)
+    yield _gauge(
+        "exabgp_metallb_controller_leads", "1 if this replica gives the addresses.", vitals.leads
+    )
+    written = "Statuses of Services that were written."
+    yield CounterMetricFamily("metallb_k8s_client_updates", written, value=vitals.updates)
+    failed = "Writes that the API has refused or not answered."
+    yield CounterMetricFamily("metallb_k8s_client_update_errors", failed, value=vitals.failures)
+    for family, in_use, left in _USAGE:
+        used = {pool: in_use(usage) for pool, usage in vitals.usage.items()}
+        total = {pool: used[pool] + left(usage) for pool, usage in vitals.usage.items()}
+        name = f"metallb_allocator_{family}addresses"
+        yield _labelled(f"{name}_total", "Usable addresses of the pool.", "pool", total)
+        yield _labelled(f"{name}_in_use_total", "Addresses of the pool in use.", "pool", used)
+
+
+_USAGE: tuple[tuple[str, Callable[[PoolUsage], int], Callable[[PoolUsage], int]], ...] = (
+    (
+        "",
+        lambda usage: usage.assigned_ipv4 + usage.assigned_ipv6,
+        lambda usage: usage.available_ipv4 + usage.available_ipv6,
+    ),
+    ("ipv4_", lambda usage: usage.assigned_ipv4, lambda usage: usage.available_ipv4),
+    ("ipv6_", lambda usage: usage.assigned_ipv6, lambda usage: usage.available_ipv6),
+)
+
+
+def _of_every_program(vitals: Health) -> Iterator[Metric]:
+    yield _gauge(
+        "metallb_k8s_client_config_loaded_bool",
+        "1 if every kind of object has been read at least once.",
+        vitals.loaded,
+    )
+    yield _gauge(
+        "metallb_k8s_client_config_stale_bool",
+        "1 if an object is refused or the source is away.",
+        vitals.stale,
+    )
+    yield _labelled(
+        "exabgp_metallb_source_away",
+        "1 for each kind or folder that cannot be read now; what was read before stands.",
+        "source",
+        dict.fromkeys(vitals.away, 1),
+    )
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=float(value))
 
 
-def _by_peer(name: str, text: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=["peer"])
-    for peer, value in sorted(values.items()):
-        family.add_metric([peer], float(value))
+def _labelled(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for each, value in sorted(values.items()):
+        family.add_metric([each], float(value))
     return family
 
 
-class Metrics:
-    """The HTTP server; `publish` is all that its owner does after `start`."""
+V = TypeVar("V", bound=Health)
 
-    def __init__(self, address: str, port: int) -> None:
-        self._collector = _VitalsCollector()
+
+class _VitalsCollector(Collector, Generic[V]):
+    """Turns the last vitals into metrics at each scrape."""
+
+    def __init__(self, vitals: V, metrics: Callable[[V], Iterator[Metric]]) -> None:
+        self.vitals = vitals
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics; see prometheus_client's custom collectors."""
+        return self._metrics(self.vitals)
+
+
+class HealthServer(Generic[V]):
+    """The HTTP server; `publish` is all that its owner does after `start`.
+
+    Args:
+        address: to listen on.
+        port: 0 takes one that is free.
+        vitals: those of a program that has not begun.
+        metrics: what a program's vitals say to Prometheus.
+    """
+
+    def __init__(
+        self, address: str, port: int, vitals: V, metrics: Callable[[V], Iterator[Metric]]
+    ) -> None:
+        self._collector = _VitalsCollector(vitals, metrics)
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
         self._server = ThreadingHTTPServer((address, port), self._handler)
@@ -119,7 +195,7 @@ class Metrics:
         """Serve from a thread."""
         Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
-    def publish(self, vitals: Vitals) -> None:
+    def publish(self, vitals: V) -> None:
         """Let scrapes see this from now on."""
         self._collector.vitals = vitals
 
@@ -140,6 +216,20 @@ class Metrics:
                 return 200, "text/plain", b"ok\n"
             return 503, "text/plain", f"waiting for {', '.join(vitals.waiting_for)}\n".encode()
         return 404, "text/plain", b"/metrics, /healthz and /readyz are here\n"
+
+
+class Metrics(HealthServer[Vitals]):
+    """A speaker's."""
+
+    def __init__(self, address: str, port: int) -> None:
+        super().__init__(address, port, Vitals(), speaker_metrics)
+
+
+class ControllerMetrics(HealthServer[ControllerVitals]):
+    """A controller's."""
+
+    def __init__(self, address: str, port: int) -> None:
+        super().__init__(address, port, ControllerVitals(), controller_metrics)
 
 
 class _Handler(BaseHTTPRequestHandler):
