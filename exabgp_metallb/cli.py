@@ -252,7 +252,25 @@ _LOG_OPTIONS = (
     ),
     twin("log-format", type=click.Choice(("text", "json")), default="text", show_default=True),
 )
-_CONTROLLER_OPTIONS = (cluster_options, _KUBECONFIG, *_LOG_OPTIONS)
+_METRICS = twin(
+    "metrics",
+    callback=_endpoint,
+    metavar="ADDR:PORT",
+    help="Serve /metrics, /healthz and /readyz there.",
+)
+_CONTROLLER_OPTIONS = (
+    cluster_options,
+    _KUBECONFIG,
+    _METRICS,
+    twin(
+        "lease-seconds",
+        type=click.IntRange(min=3),
+        default=15,
+        show_default=True,
+        help="How long a leader may be silent before another one begins; the same for all.",
+    ),
+    *_LOG_OPTIONS,
+)
 _NODE_OPTIONS = (
     twin("node", default=socket.gethostname, metavar="NAME", help="Our Node; default: this host."),
     cluster_options,
@@ -266,12 +284,7 @@ _NODE_OPTIONS = (
         metavar="NAME",
         help="Our process section in somebody's own exabgp.conf.",
     ),
-    twin(
-        "metrics",
-        callback=_endpoint,
-        metavar="ADDR:PORT",
-        help="Serve /metrics, /healthz and /readyz there.",
-    ),
+    _METRICS,
     *_LOG_OPTIONS,
 )
 
@@ -353,12 +366,11 @@ def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- a
 @click.pass_context
 def controller(
     ctx: click.Context,
+    /,
     *,
-    namespace: str,
-    lb_class: str | None,
-    kubeconfig: Path | None,
     log_level: str,
     log_format: str,
+    **options: Any,  # noqa: ANN401 -- as _CONTROLLER_OPTIONS names them
 ) -> None:
     """Give addresses to the Services of a cluster.
 
@@ -370,7 +382,7 @@ def controller(
     from exabgp_metallb.programs.control import ControllerOptions, run  # noqa: PLC0415 -- see above
 
     configure(log_level, LogFormat(log_format))
-    run(ControllerOptions(namespace=namespace, lb_class=lb_class, kubeconfig=kubeconfig))
+    run(ControllerOptions(**options))
     ctx.exit(VALID)
 
 

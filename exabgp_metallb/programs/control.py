@@ -5,12 +5,14 @@ import random
 import signal
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from socket import gethostname
-from types import FrameType
+
+from loguru import logger
 
 from exabgp_metallb.adapters.kubernetes import config
 from exabgp_metallb.adapters.kubernetes.api import KubernetesSource
@@ -18,11 +20,13 @@ from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.election import Election
 from exabgp_metallb.adapters.kubernetes.watch import Pace
 from exabgp_metallb.adapters.kubernetes.writes import Writers
-from exabgp_metallb.parsing.inventory import Inventory
-from exabgp_metallb.programs.controller import KINDS, Controller, Elected, Heard, Stop
+from exabgp_metallb.decisions.leadership import LEASE_SECONDS, Leadership, Times
+from exabgp_metallb.programs.controller import Controller, Elected, Heard, Stop
+from exabgp_metallb.programs.tenure import KINDS
+from exabgp_metallb.values.vitals import ControllerVitals
 
 WRITERS = 8  # writes under way at once; the API server answers one in a few milliseconds
-WRITERS_STOP_SECONDS = 5.0
+STOP_SECONDS = 5.0  # for the writes on their way; then for the Lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +37,15 @@ class ControllerOptions:
         namespace: of the metallb.io resources, the legacy ConfigMap and the Lease.
         lb_class: spec.loadBalancerClass of the Services that are ours; None: those without.
         kubeconfig: None takes the pod's own account.
+        metrics: host and port to serve metrics and probes at; None serves none.
+        lease_seconds: how long the Lease lasts; the same for all replicas.
     """
 
     namespace: str
     lb_class: str | None
     kubeconfig: Path | None
-
-
-class RereadSource(KubernetesSource):
-    """The Kubernetes API, of which a kind can be read anew."""
-
-    def read_anew(self, kind: str) -> None:
-        """List a kind once more."""
-        self.unfollow(kind)
-        self.follow(kind)
+    metrics: tuple[str, int] | None = None
+    lease_seconds: int = LEASE_SECONDS
 
 
 def run(options: ControllerOptions) -> None:
@@ -60,35 +59,67 @@ def run(options: ControllerOptions) -> None:
     load = config.in_cluster if kubeconfig is None else partial(config.kubeconfig, kubeconfig)
     connection = Connection(load, now=time.monotonic)
     inbox: SimpleQueue[Heard] = SimpleQueue()
+    leadership = Leadership(_identity(), Times(options.lease_seconds))
     election = Election(
         connection,
         namespace=options.namespace,
-        identity=f"{gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-        changed=lambda leads: inbox.put(Elected(leads)),
+        leadership=leadership,
+        now=_seconds,
+        changed=lambda term: inbox.put(Elected(term)),
         on_death=inbox.put,
     )
     writers = Writers(
-        connection, sent=inbox.put, may_write=election.leads, on_death=inbox.put, count=WRITERS
-    )
-    source = RereadSource(
         connection,
-        namespace=options.namespace,
+        sent=inbox.put,
+        may_write=election.leads,
         on_death=inbox.put,
-        pace=Pace(uniform=random.uniform),
-        kinds=KINDS,
+        threads=WRITERS,
+        seconds=leadership.times.write_seconds,
     )
-    inventory = Inventory(options.namespace, options.lb_class)
-    controller = Controller(inventory, inbox=inbox, source=source, writer=writers)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        inbox.put(Stop())
-
+    controller = Controller(
+        namespace=options.namespace,
+        lb_class=options.lb_class,
+        inbox=inbox,
+        new_source=partial(_source, connection, options.namespace, inbox),
+        writer=writers,
+        publish=None if options.metrics is None else _publisher(options.metrics),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        signal.signal(number, lambda *_: inbox.put(Stop()))
     writers.start()
     election.start()
     try:
         controller.run()
     finally:
-        writers.stop(WRITERS_STOP_SECONDS)
         election.stop()
+        if writers.stop(STOP_SECONDS):  # else what is on its way may still arrive: the Lease stays
+            election.release(STOP_SECONDS)
+
+
+def _identity() -> str:
+    return f"{gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def _seconds() -> float:
+    """Return the seconds of a clock that goes on while the machine sleeps, as others' clocks do."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _source(connection: Connection, namespace: str, inbox: SimpleQueue[Heard]) -> KubernetesSource:
+    pace = Pace(uniform=random.uniform)
+    return KubernetesSource(
+        connection, namespace=namespace, on_death=inbox.put, pace=pace, kinds=KINDS
+    )
+
+
+def _publisher(address: tuple[str, int]) -> Callable[[ControllerVitals], None] | None:
+    """Serve metrics and return who takes them; None when the address cannot be used."""
+    from exabgp_metallb.adapters.metrics import ControllerMetrics  # noqa: PLC0415 -- 10 MiB
+
+    try:
+        metrics = ControllerMetrics(*address)
+    except OSError as error:
+        logger.error("no metrics on {}: {}; set --metrics", ":".join(map(str, address)), error)
+        return None
+    metrics.start()
+    return metrics.publish

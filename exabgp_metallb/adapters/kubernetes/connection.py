@@ -25,9 +25,12 @@ CONNECT_SECONDS = 10.0
 LONGEST_READ = 65536  # bytes taken from a socket at once
 CONNECTIONS_KEPT = 16  # more than there are kinds
 
-# A connection whose other end is gone without a word is found dead after 15 + 3 * 5 seconds. The
-# kernel asks, so it costs no request; client-go's defaults would take 30 + 9 * 15.
+# A connection whose other end is gone without a word is found dead after 15 + 5 seconds. The
+# kernel asks, so it costs no request; client-go's defaults would take 30 + 9 * 15. What was sent
+# and is not acknowledged for four seconds is thrown away: a write that waits in the kernel while a
+# network is cut must not arrive when another controller leads (decisions.leadership).
 KEEPALIVE = (
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4000),  # milliseconds; RFC 5482
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
@@ -114,6 +117,14 @@ class _Session:
     pool: Any  # urllib3.PoolManager
 
 
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long to wait, in seconds: for a connection, and for each part of an answer."""
+
+    connect: float
+    read: float
+
+
 class Connection:
     """The Kubernetes API as one user reaches it. All threads share it."""
 
@@ -152,13 +163,23 @@ class Connection:
             SourceError: the configuration had to be read anew and cannot be.
         """
         place = f"{path}?{urlencode(query)}" if query else path
-        return self._request("GET", place, None, {}, read_seconds)
+        return self._request("GET", place, None, {}, _Patience(CONNECT_SECONDS, read_seconds))
 
     def send(
-        self, method: str, path: str, body: bytes, *, content_type: str, read_seconds: float
+        self, method: str, path: str, body: bytes, *, content_type: str, seconds: float
     ) -> Response:
-        """Send a request with a body; otherwise as `get`, with the query in the path."""
-        return self._request(method, path, body, {"Content-Type": content_type}, read_seconds)
+        """Send a request with a body; otherwise as `get`, with the query in the path.
+
+        Args:
+            method: of HTTP.
+            path: below the address of the API, with a query.
+            body: what is sent.
+            content_type: of the body.
+            seconds: the longest wait for the head of the answer. A quarter of it may pass before
+                the request leaves us, so that it is never sent long after it was decided.
+        """
+        patience = _Patience(seconds / 4, seconds * 3 / 4)
+        return self._request(method, path, body, {"Content-Type": content_type}, patience)
 
     def _request(
         self,
@@ -166,14 +187,14 @@ class Connection:
         path: str,
         body: bytes | None,
         headers: Mapping[str, str],
-        read_seconds: float,
+        patience: _Patience,
     ) -> Response:
         session = self._session
-        response = self._send(session, method, path, body, headers, read_seconds)
+        response = self._send(session, method, path, body, headers, patience)
         if response.status != HTTPStatus.UNAUTHORIZED or not self._renew(session):
             return response
         response.close()
-        return self._send(self._session, method, path, body, headers, read_seconds)
+        return self._send(self._session, method, path, body, headers, patience)
 
     def close(self) -> None:
         """Close the connections that nobody uses; those in use end with their answers."""
@@ -186,7 +207,7 @@ class Connection:
         path: str,
         body: bytes | None,
         headers: Mapping[str, str],
-        read_seconds: float,
+        patience: _Patience,
     ) -> Response:
         import urllib3  # noqa: PLC0415 -- see config: whoever reads manifests never needs it
 
@@ -199,7 +220,7 @@ class Connection:
                 preload_content=False,
                 redirect=False,
                 retries=False,  # when to try again is the caller's to decide
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                timeout=urllib3.Timeout(connect=patience.connect, read=patience.read),
             )
         except _broken() as error:
             message = f"{session.configuration.host} cannot be reached: {_reason(error)}"

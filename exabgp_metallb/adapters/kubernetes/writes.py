@@ -7,11 +7,13 @@ API takes both on the status subresource, as MetalLB's controller uses it.
 """
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from queue import SimpleQueue
+from itertools import count
+from queue import PriorityQueue
 from typing import Any
 from urllib.parse import quote
 
@@ -20,9 +22,10 @@ from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.source import OnDeath, thread
 from exabgp_metallb.errors import SourceError
 from exabgp_metallb.parsing.core import ADDRESS_ALLOCATED, ALLOCATED_FROM_POOL, PREFIX
+from exabgp_metallb.values.conditions import Condition
 from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.outcome import Event, PoolUsage
-from exabgp_metallb.values.publication import Showing
+from exabgp_metallb.values.publication import StatusWrite
 
 COMPONENT = "metallb-controller"  # the source of MetalLB's Events, which dashboards filter by
 
@@ -31,9 +34,10 @@ STRATEGIC_MERGE = "application/strategic-merge-patch+json"  # conditions merge b
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
 
-WRITE_SECONDS = 4.0
-"""The longest wait for an answer: less than what a lost leadership leaves before the next one may
-begin (decisions.leadership: LEASE_SECONDS - RENEW_SECONDS)."""
+STATE_CONDITION = "poolReconcilerValid"  # as MetalLB's controller names it
+
+LONGEST_MESSAGE = 32768  # of a condition (meta/v1 Condition)
+LONGEST_NOTE = 1024  # of an Event
 
 Body = dict[str, Any]
 
@@ -48,13 +52,18 @@ class Request:
     content_type: str = JSON
 
 
-def service_status(name: ObjectName, showing: Showing, version: str, now: datetime) -> Request:
-    """Return the write that makes a Service show a decision (core/v1 ServiceStatus)."""
+def service_status(write: StatusWrite, version: str, now: datetime) -> Request:
+    """Return the write that makes a Service show a decision (core/v1 ServiceStatus).
+
+    The time of a condition is sent only when it begins or ends to hold (meta/v1 Condition); the API
+    keeps the old one otherwise, since conditions merge by their type.
+    """
+    name, showing = write.service, write.showing
     ingress = [{"ip": str(address), "ipMode": "VIP"} for address in showing.addresses]
     status: Body = {"loadBalancer": {"ingress": ingress or None}}
     if showing.condition is not None:
-        status["conditions"] = [_condition(showing, now)]
-    else:
+        status["conditions"] = [_condition(showing.condition, write.before.condition, now)]
+    elif write.before.condition is not None:
         status["conditions"] = [{"type": ADDRESS_ALLOCATED, "$patch": "delete"}]
     annotations = {PREFIX + ALLOCATED_FROM_POOL: showing.pool}
     metadata = {"resourceVersion": version, "annotations": annotations}
@@ -66,15 +75,16 @@ def service_status(name: ObjectName, showing: Showing, version: str, now: dateti
     )
 
 
-def _condition(showing: Showing, now: datetime) -> Body:
-    assert showing.condition is not None  # noqa: S101 -- the caller asked
-    return {
+def _condition(condition: Condition, before: Condition | None, now: datetime) -> Body:
+    body = {
         "type": ADDRESS_ALLOCATED,
-        "status": "True" if showing.condition.holds else "False",
-        "reason": showing.condition.reason,
-        "message": showing.condition.message,
-        "lastTransitionTime": timestamp(now),
+        "status": "True" if condition.holds else "False",
+        "reason": condition.reason,
+        "message": condition.message[:LONGEST_MESSAGE],
     }
+    if before is None or before.holds != condition.holds:
+        body["lastTransitionTime"] = timestamp(now)
+    return body
 
 
 def service_event(name: ObjectName, uid: str, event: Event, now: datetime) -> Request:
@@ -91,7 +101,7 @@ def service_event(name: ObjectName, uid: str, event: Event, now: datetime) -> Re
             "uid": uid,
         },
         "reason": event.reason,
-        "message": event.message[:1024],  # what the API takes
+        "message": event.message[:LONGEST_NOTE],
         "type": "Warning" if event.is_warning else "Normal",
         "source": {"component": COMPONENT},
         "firstTimestamp": timestamp(now),
@@ -116,9 +126,41 @@ def pool_status(namespace: str, name: str, usage: PoolUsage) -> Request:
     )
 
 
-def configuration_state(
-    namespace: str, faults: tuple[str, ...], now: datetime
-) -> tuple[Request, Request]:
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the ConfigurationState says of all resources.
+
+    Attributes:
+        faults: one line for each object that is refused.
+        since: when it began to be valid, or to be not (meta/v1 Time).
+    """
+
+    faults: tuple[str, ...] = ()
+    since: str = ""
+
+    @property
+    def summary(self) -> str:
+        """All faults, as far as they have room."""
+        return "\n".join(self.faults)[:LONGEST_MESSAGE]
+
+
+def read_state(namespace: str) -> Request:
+    """Return the request for the ConfigurationState; see `state_of`."""
+    return Request(method="GET", path=_state_path(namespace))
+
+
+def state_of(body: Body) -> State | None:
+    """Return what a ConfigurationState says; None when that is not ours."""
+    status = body.get("status") or {}
+    conditions = [c for c in status.get("conditions") or () if c.get("type") == STATE_CONDITION]
+    if not conditions:
+        return None
+    summary = status.get("errorSummary") or ""
+    faults = tuple(summary.split("\n")) if summary else ()
+    return State(faults, conditions[0].get("lastTransitionTime") or "")
+
+
+def configuration_state(namespace: str, state: State) -> tuple[Request, Request]:
     """Return the writes that say whether all resources are accepted (ConfigurationState).
 
     The first makes sure that the object is there, the second fills in its status; both by
@@ -133,20 +175,19 @@ def configuration_state(
             "labels": {"metallb.io/component-type": "controller"},
         },
     }
-    summary = "\n".join(faults)
     condition = {
-        "type": "poolReconcilerValid",
-        "status": "False" if faults else "True",
-        "reason": "ConfigurationError" if faults else "Reconciled",
-        "message": summary[:32768],
-        "lastTransitionTime": timestamp(now),
+        "type": STATE_CONDITION,
+        "status": "False" if state.faults else "True",
+        "reason": "ConfigurationError" if state.faults else "Reconciled",
+        "message": state.summary,
+        "lastTransitionTime": state.since,
     }
     status = {
-        "result": "Invalid" if faults else "Valid",
-        "errorSummary": summary,
+        "result": "Invalid" if state.faults else "Valid",
+        "errorSummary": state.summary,
         "conditions": [condition],
     }
-    path = f"/apis/metallb.io/v1beta1/namespaces/{quote(namespace)}/configurationstates/controller"
+    path = _state_path(namespace)
     query = "?fieldManager=exabgp-metallb&force=true"
     return (
         Request(method="PATCH", path=path + query, body=named, content_type=APPLY),
@@ -159,13 +200,23 @@ def configuration_state(
     )
 
 
+def _state_path(namespace: str) -> str:
+    root = "/apis/metallb.io/v1beta1"
+    return f"{root}/namespaces/{quote(namespace)}/configurationstates/controller"
+
+
 def timestamp(now: datetime) -> str:
     """Return a time as meta/v1 Time has it: RFC 3339 in UTC, whole seconds."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def send(connection: Connection, request: Request) -> Body:
+def send(connection: Connection, request: Request, *, seconds: float) -> Body:
     """Send a write and return the object that the API made of it.
+
+    Args:
+        connection: to the API.
+        request: what to send.
+        seconds: the longest wait for an answer.
 
     Raises:
         ApiError: it was refused (`status`), or nobody answered (`status` is None).
@@ -176,57 +227,101 @@ def send(connection: Connection, request: Request) -> Body:
         request.path,
         b"" if request.body is None else json.dumps(request.body).encode(),
         content_type=request.content_type,
-        read_seconds=WRITE_SECONDS,
+        seconds=seconds,
     )
     try:
         body = response.body()
     finally:
         response.close()
     if response.status >= HTTPStatus.BAD_REQUEST:
-        text = status_text(body)
-        message = f"{request.method} {request.path}: {response.status}: {text}"
+        message = f"{request.method} {request.path}: {_advised(response.status, status_text(body))}"
         after = response.retry_after_seconds
         raise ApiError(message, status=response.status, retry_after_seconds=after)
-    answer = json.loads(body)
+    return _answer(request, body)
+
+
+def _advised(status: int, text: str) -> str:
+    denied = _DENIED.search(text) if status == HTTPStatus.FORBIDDEN else None
+    if denied is None:
+        return f"{status}: {text}"
+    user, verb, resource, group = denied.groups()
+    what = f"{resource} of {group}" if group else resource
+    return f"{status}: {text}: grant {verb} on {what} to {user}"
+
+
+_DENIED = re.compile(r'User "([^"]+)" cannot (\w+) resource "([^"]+)" in API group "([^"]*)"')
+
+
+def _answer(request: Request, body: bytes) -> Body:
+    try:
+        answer = json.loads(body)
+    except ValueError as error:
+        message = f"{request.method} {request.path}: the answer is not Kubernetes' JSON"
+        raise ApiError(message) from error
     return answer if isinstance(answer, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a write.
+    """What became of a request.
 
     Attributes:
+        term: of the leadership that it belongs to.
         key: what the owner called it.
-        version: resourceVersion of the object as written; "" when it was not.
+        answer: the object as the API has it now; empty after an error.
         error: None when it was done.
-        unknown: nobody can tell whether it was done.
     """
 
+    term: int
     key: object
-    version: str = ""
+    answer: Body = field(default_factory=dict)
     error: SourceError | None = None
 
     @property
+    def version(self) -> str:
+        """The resourceVersion of the object as written."""
+        return str(self.answer.get("metadata", {}).get("resourceVersion", ""))
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status of a refusal; None without one."""
+        return self.error.status if isinstance(self.error, ApiError) else None
+
+    @property
     def unknown(self) -> bool:
-        """Tell whether the write may have been done although no answer came."""
-        status = self.error.status if isinstance(self.error, ApiError) else None
-        return self.error is not None and (status is None or status >= 500)
+        """Tell whether the write may have been done although no good answer came."""
+        return self.error is not None and (self.status is None or self.status >= 500)
 
     @property
     def conflict(self) -> bool:
         """Tell whether the object has changed since the decision."""
-        return isinstance(self.error, ApiError) and self.error.status == HTTPStatus.CONFLICT
+        return self.status == HTTPStatus.CONFLICT
+
+    @property
+    def missing(self) -> bool:
+        """Tell whether there is no such object."""
+        return self.status == HTTPStatus.NOT_FOUND
+
+
+class DeposedError(ApiError):
+    """The leadership that a write belongs to has ended; nothing was sent."""
+
+
+_Queued = tuple[int, int, tuple[int, object, Request] | None]  # urgency, number, what to send
+_STATUS, _EVENT, _END = range(3)
 
 
 class Writers:
-    """Threads that send writes, each write once, in the order given as far as they keep up.
+    """Threads that send writes, each once: what has a key first, in the order given.
 
     Args:
         connection: to the API.
-        sent: is told what became of each write that has a key; called from their threads.
-        may_write: asked right before each write, since leadership may have ended meanwhile.
+        sent: is told what became of each write; called from their threads.
+        may_write: asked with its term right before each write: leadership may have ended, and even
+            begun anew, since it was decided.
         on_death: is told when a thread dies.
-        count: how many threads; writes of one owner in order need one each for what depends.
+        threads: how many.
+        seconds: the longest wait for an answer.
     """
 
     def __init__(
@@ -234,16 +329,20 @@ class Writers:
         connection: Connection,
         *,
         sent: Callable[[Sent], None],
-        may_write: Callable[[], bool],
+        may_write: Callable[[int], bool],
         on_death: OnDeath,
-        count: int,
+        threads: int,
+        seconds: float,
     ) -> None:
         self._connection = connection
         self._sent = sent
         self._may_write = may_write
-        self._queue: SimpleQueue[tuple[object, Request] | None] = SimpleQueue()
+        self._seconds = seconds
+        self._queue: PriorityQueue[_Queued] = PriorityQueue()
+        self._numbers = count()
         self._threads = [
-            thread(self._run, name=f"writer-{number}", on_death=on_death) for number in range(count)
+            thread(self._run, name=f"writer-{number}", on_death=on_death)
+            for number in range(threads)
         ]
 
     def start(self) -> None:
@@ -251,28 +350,28 @@ class Writers:
         for each in self._threads:
             each.start()
 
-    def submit(self, key: object, request: Request) -> None:
-        """Have a write sent. What becomes of one whose key is None is only logged by the API."""
-        self._queue.put((key, request))
+    def submit(self, term: int, key: object, request: Request) -> None:
+        """Have a write sent, one for the owner of a leadership. One without a key may wait."""
+        urgency = _EVENT if key is None else _STATUS
+        self._queue.put((urgency, next(self._numbers), (term, key, request)))
 
-    def stop(self, seconds: float) -> None:
-        """End after what is queued, but wait no longer than that."""
+    def stop(self, seconds: float) -> bool:
+        """End after what is queued; wait no longer than that, and tell whether all have ended."""
         for _ in self._threads:
-            self._queue.put(None)
+            self._queue.put((_END, next(self._numbers), None))
         for each in self._threads:
             each.join(seconds / len(self._threads))
+        return not any(each.is_alive() for each in self._threads)
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            key, request = item
-            self._sent(self._send(key, request))
+        while (item := self._queue.get()[2]) is not None:
+            self._sent(self._send(*item))
 
-    def _send(self, key: object, request: Request) -> Sent:
-        if not self._may_write():
-            refused = ApiError("not the leader any more", status=HTTPStatus.CONFLICT)
-            return Sent(key, error=refused)
+    def _send(self, term: int, key: object, request: Request) -> Sent:
+        if not self._may_write(term):
+            message = "not the leader any more; nothing was sent"
+            return Sent(term, key, error=DeposedError(message, status=HTTPStatus.CONFLICT))
         try:
-            answer = send(self._connection, request)
+            return Sent(term, key, send(self._connection, request, seconds=self._seconds))
         except SourceError as error:
-            return Sent(key, error=error)
-        return Sent(key, version=str(answer.get("metadata", {}).get("resourceVersion", "")))
+            return Sent(term, key, error=error)
