@@ -107,6 +107,10 @@ class Publication:
                     made.append(write)
         return made
 
+    def wants_nothing(self, name: ObjectName) -> bool:
+        """Tell whether it was decided that a Service shows nothing of ours."""
+        return self._wanted.get(name) == _NOTHING
+
     def is_shown(self, name: ObjectName) -> bool:
         """Tell whether a Service shows what it should, as far as anybody can know."""
         if name in self._in_flight or name in self._lost:

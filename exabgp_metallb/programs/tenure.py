@@ -143,7 +143,7 @@ class Tenure:
         if self.unread:
             return
         if self._begun:
-            self._follow(changes)
+            self._follow(changes, now, wall)
         else:
             self._begin()
         self._write(now, wall)
@@ -164,10 +164,10 @@ class Tenure:
         given = sum(outcome.lease is not None for outcome in outcomes)
         logger.info("decided: {} of {} Services have addresses", given, len(services))
 
-    def _follow(self, changes: Changes) -> None:
+    def _follow(self, changes: Changes, now: float, wall: datetime) -> None:
         news = self._services.take_news()
         for name in news.told:
-            self._told(name)
+            self._told(name, now, wall)
         if not (news.changed or changes.intent or changes.namespaces):
             return
         snapshot = self._inventory.snapshot()
@@ -180,10 +180,12 @@ class Tenure:
             if outcome.service in self._services.ours:
                 self._want(outcome, told=False)
 
-    def _told(self, name: ObjectName) -> None:
+    def _told(self, name: ObjectName, now: float, wall: datetime) -> None:
         """Take what a Service shows now."""
         service = self._services.ours.get(name)
         if service is None:
+            if self._publication.wants_nothing(name):
+                self._tell_owner(name, now, wall)  # it was cleaned up after a change of its type
             self._publication.gone(name)
             self._tidings.gone(name)
             self._retries.over(name)
@@ -215,13 +217,15 @@ class Tenure:
 
     def _tell_owners(self, now: float, wall: datetime) -> None:
         for name in sorted(self._touched):
-            if not self._publication.is_shown(name):
-                continue
-            for event in self._tidings.take(name, now):
-                logger.info("Service {}: {}: {}", name, event.reason, event.message)
-                uid = self._services.uid(name)
-                self._submit(None, writes.service_event(name, uid, event, wall))
+            if self._publication.is_shown(name):
+                self._tell_owner(name, now, wall)
         self._touched.clear()
+
+    def _tell_owner(self, name: ObjectName, now: float, wall: datetime) -> None:
+        uid = self._services.uid(name)
+        for event in self._tidings.take(name, now) if uid else ():
+            logger.info("Service {}: {}: {}", name, event.reason, event.message)
+            self._submit(None, writes.service_event(name, uid, event, wall))
 
     def _all_faults(self) -> tuple[str, ...]:
         return tuple(map(str, self._inventory.faults))
