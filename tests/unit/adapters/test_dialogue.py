@@ -1,0 +1,294 @@
+"""The conversation with ExaBGP: who is answered, what is asked, and when routes may flow."""
+
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exabgp_metallb.adapters.exabgp import dialogue as say
+from exabgp_metallb.adapters.exabgp.dialogue import GREETING, Dialogue
+from exabgp_metallb.values.addresses import Address, Family, Prefix
+from exabgp_metallb.values.rib import Attributes
+from tests.unit.far_end import FarEnd, neighbor_text
+
+TOR, TOR2 = ip_address("10.0.0.1"), ip_address("10.0.0.2")
+BOTH = neighbor_text("10.0.0.1") + neighbor_text("10.0.0.2")
+OURS = ip_network("192.0.2.0/24")
+ROUTES = {ip_network(f"192.0.2.{n}/32"): Attributes() for n in range(3)}
+ONE, TWO, THREE = ROUTES
+
+
+class Talk:
+    """A dialogue, what its owner wants, and ExaBGP at the far end."""
+
+    def __init__(self, conf: str = BOTH) -> None:
+        self.far = FarEnd(conf)
+        self.now = 0.0
+        self.wanted: dict[Address, dict[Prefix, Attributes]] = {TOR: dict(ROUTES), TOR2: {}}
+        self.notices: list[say.Notice] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin as a speaker that was just started; ExaBGP goes on."""
+        self.dialogue = Dialogue(
+            lambda neighbor: self.wanted.get(neighbor, {}), lambda prefix: prefix.overlaps(OURS)
+        )
+        self.dialogue.begin()
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Let ExaBGP say something by itself."""
+        for line in lines:
+            self.notices += self.dialogue.hear(line)
+
+    def run(self) -> None:
+        """Let both talk until neither has anything to say."""
+        while lines := self.dialogue.lines(self.now):
+            self.say(self.far.answers(lines))
+
+    def routes(self, neighbor: Address = TOR) -> set[Prefix]:
+        """Return what ExaBGP holds for a neighbor."""
+        return self.far.ribs.get(neighbor, set())
+
+
+@pytest.fixture
+def talk() -> Talk:
+    """Return a conversation that has not begun."""
+    return Talk()
+
+
+def begun(talk: Talk) -> Talk:
+    """Bring it to where routes flow to a neighbor that is up."""
+    talk.run()
+    talk.dialogue.release()
+    talk.say(talk.far.up("10.0.0.1"))
+    talk.run()
+    return talk
+
+
+def test_what_a_speaker_must_know_is_asked_first(talk: Talk) -> None:
+    """The version, the configuration, who is up, and what is held; then nothing, until release."""
+    talk.far.established.add(TOR)
+    talk.run()
+    assert talk.far.heard == [
+        *GREETING,
+        "show neighbor configuration",
+        "show neighbor summary",
+        "show adj-rib out",
+    ]
+    found = talk.notices[1]
+    assert isinstance(found, say.ConfigurationFound)
+    assert [n.address for n in found.neighbors] == [TOR, TOR2]
+    assert [talk.notices[0], *talk.notices[2:]] == [say.Greeted("5.0.15"), say.SessionUp(TOR)]
+    assert not talk.dialogue.curious
+    assert talk.routes() == set()
+    talk.dialogue.release()
+    talk.run()
+    assert talk.routes() == ROUTES.keys()
+
+
+stale = st.lists(
+    st.sampled_from(
+        [
+            "done",
+            "error",
+            "reload in progress",
+            "10.0.0.1 ipv4 unicast 192.0.2.9/32 next-hop self",
+            "10.0.0.2        64512     0:00:03 established  12 0",
+            'neighbor 10.0.0.3 { description "old"; }',
+        ]
+    ),
+    max_size=8,
+)
+
+
+@given(stale)
+def test_answers_to_a_forerunner_are_passed_over(lines: list[str]) -> None:
+    """ExaBGP carries out the last commands of a speaker that died, and tells the next one."""
+    talk = Talk()
+    greeting = talk.dialogue.lines(0.0)
+    talk.say(lines)
+    talk.say(talk.far.answers(greeting))
+    talk.run()
+    assert talk.notices[0] == say.Greeted("5.0.15")
+    assert not any(isinstance(n, say.SessionUp | say.QuestionFailed) for n in talk.notices)
+    begun(talk)
+    assert talk.routes() == ROUTES.keys()
+
+
+def test_a_new_speaker_takes_over_what_is_held(talk: Talk) -> None:
+    """What is wanted stays, what can only be ours is taken back, and the rest is theirs."""
+    theirs, old = ip_network("203.0.113.0/24"), ip_network("192.0.2.99/32")
+    begun(talk)
+    talk.far.ribs[TOR] |= {theirs, old}
+    talk.restart()
+    talk.far.heard.clear()
+    talk.run()
+    assert talk.routes() == {*ROUTES, theirs, old}
+    talk.dialogue.release()
+    talk.run()
+    assert talk.routes() == {*ROUTES, theirs}
+    withdrawals = [line for line in talk.far.heard if "withdraw" in line]
+    assert withdrawals == [
+        f"neighbor 10.0.0.1 withdraw attributes next-hop 0.0.0.0 nlri {old}",
+    ]
+
+
+def test_routes_go_to_neighbors_that_are_up(talk: Talk) -> None:
+    """Nothing is sent to the others: what waits for a router that is away blocks every reload."""
+    begun(talk)
+    talk.wanted[TOR2] = dict(ROUTES)
+    talk.dialogue.window.touch_everything()
+    talk.run()
+    assert talk.routes(TOR2) == set()
+    talk.say(talk.far.up("10.0.0.2"))
+    talk.run()
+    assert talk.routes(TOR2) == ROUTES.keys()
+
+
+def test_a_session_that_comes_back_gets_what_changed(talk: Talk) -> None:
+    """ExaBGP sends again by itself what it holds; only the difference is ours to tell."""
+    begun(talk)
+    talk.say(talk.far.down("10.0.0.1"))
+    del talk.wanted[TOR][ONE]
+    talk.dialogue.window.touch(TOR, ONE, urgent=True)
+    talk.run()
+    assert talk.routes() == ROUTES.keys()
+    talk.far.heard.clear()
+    talk.say(talk.far.up("10.0.0.1"))
+    talk.run()
+    assert talk.routes() == {TWO, THREE}
+    assert [line.split()[2] for line in talk.far.heard] == ["withdraw"]
+
+
+@pytest.mark.parametrize(
+    ("events", "notices"),
+    [
+        pytest.param([("up",)], [say.SessionUp(TOR)], id="up"),
+        pytest.param([("up",), ("up",)], [say.SessionUp(TOR)], id="up twice"),
+        pytest.param([("down", "why")], [say.SessionFailed(TOR, "why")], id="attempt failed"),
+        pytest.param(
+            [("up",), ("down", "why")],
+            [say.SessionUp(TOR), say.SessionDown(TOR, "why")],
+            id="session ended",
+        ),
+    ],
+)
+def test_sessions_are_told(
+    events: list[tuple[str, ...]], notices: list[say.Notice], talk: Talk
+) -> None:
+    """A session that ends is told apart from one that never was."""
+    talk.run()
+    talk.notices.clear()
+    for event, *words in events:
+        talk.say(getattr(talk.far, event)("10.0.0.1", *words))
+    assert talk.notices == notices
+    assert talk.dialogue.is_up(TOR) == isinstance(notices[-1], say.SessionUp)
+
+
+def test_a_pause_holds_routes_back_and_questions_not(talk: Talk) -> None:
+    """As around a reload."""
+    begun(talk)
+    talk.dialogue.paused = True
+    del talk.wanted[TOR][ONE]
+    talk.dialogue.window.touch(TOR, ONE, urgent=True)
+    talk.dialogue.ask_configuration()
+    talk.run()
+    assert not talk.dialogue.curious
+    assert talk.routes() == ROUTES.keys()
+    talk.dialogue.paused = False
+    talk.run()
+    assert talk.routes() == {TWO, THREE}
+
+
+def test_a_question_waits_until_all_is_on_the_wire(talk: Talk) -> None:
+    """Its answer must not be taken for that of a line, and a reload is lost among routes."""
+    talk.run()
+    talk.dialogue.release()
+    talk.say(talk.far.up("10.0.0.1"))
+    routes = talk.dialogue.lines(talk.now)
+    talk.dialogue.reload()
+    assert talk.dialogue.lines(talk.now) == []
+    answers = talk.far.answers(routes)
+    talk.say(answers[:1])
+    assert talk.dialogue.lines(talk.now) == []
+    talk.say(answers[1:])
+    assert talk.dialogue.lines(talk.now) == ["reload"]
+
+
+def test_a_question_that_fails_is_told_and_no_other_answer_lost(talk: Talk) -> None:
+    """The next answer belongs to the next question."""
+    talk.far.refused.add("show neighbor configuration")
+    talk.far.established.add(TOR)
+    talk.run()
+    assert talk.notices == [
+        say.Greeted("5.0.15"),
+        say.QuestionFailed("show neighbor configuration"),
+        say.SessionUp(TOR),
+    ]
+
+
+def test_a_route_that_is_refused_is_told_and_the_others_go(talk: Talk) -> None:
+    """Of a line of three, the one that ExaBGP does not take."""
+    talk.far.refused.add(str(TWO))
+    begun(talk)
+    assert talk.routes() == {ONE, THREE}
+    (refused,) = [n for n in talk.notices if isinstance(n, say.RouteRefused)]
+    assert refused.line.prefixes == (TWO,)
+
+
+def test_a_neighbor_made_anew_while_away_gets_all_routes(talk: Talk) -> None:
+    """After a reload ExaBGP may hold nothing for it, and tells nobody."""
+    begun(talk)
+    talk.say(talk.far.down("10.0.0.1"))
+    talk.far.conf = neighbor_text("10.0.0.1", hold=30) + neighbor_text("10.0.0.2")
+    talk.dialogue.reload()
+    talk.run()
+    assert talk.routes() == set()
+    talk.say(talk.far.up("10.0.0.1"))
+    talk.run()
+    assert talk.routes() == ROUTES.keys()
+
+
+def test_a_neighbor_that_a_reload_took_away_is_forgotten(talk: Talk) -> None:
+    """With a word, when it was up, or without one."""
+    begun(talk)
+    talk.say(talk.far.down("10.0.0.1", "stop, message [removed]"))
+    talk.far.ribs.clear()
+    talk.say(talk.far.up("10.0.0.1"))
+    talk.run()
+    assert talk.routes() == ROUTES.keys()
+
+    talk.say(talk.far.down("10.0.0.1"))
+    talk.far.conf = neighbor_text("10.0.0.2")
+    talk.dialogue.reload()
+    talk.run()
+    assert not talk.dialogue.window.held(TOR)
+
+
+def test_what_a_neighbor_holds_can_be_asked_again(talk: Talk) -> None:
+    """Somebody reloaded exabgp.conf while the session stood: what it lacks is sent, no more."""
+    begun(talk)
+    old = ip_network("192.0.2.77/32")
+    talk.far.ribs[TOR] = {ONE, old}
+    talk.dialogue.relearn(TOR)
+    talk.run()
+    assert talk.routes() == ROUTES.keys()
+
+
+def test_end_of_rib_follows_the_table(talk: Talk) -> None:
+    """Where the peer restarts gracefully; once for each session."""
+    talk.dialogue.end_of_rib = {TOR: (Family.IPV4,)}
+    begun(talk)
+    eor = "neighbor 10.0.0.1 announce eor ipv4 unicast"
+    assert talk.far.heard[-1] == eor
+    assert talk.far.heard.count(eor) == 1
+
+
+def test_the_end_of_exabgp_is_told(talk: Talk) -> None:
+    """Before it closes the pipe."""
+    talk.run()
+    talk.notices.clear()
+    talk.say(['{"exabgp": "5.0.0", "type": "notification", "notification": "shutdown"}'])
+    assert talk.notices == [say.Ending()]

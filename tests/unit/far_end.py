@@ -1,0 +1,156 @@
+"""ExaBGP as seen from its process: lines in, lines out. It stands at the far end of the pipe.
+
+As much of ExaBGP 5 as the speaker's conversation needs: its neighbors come from the configuration
+file, a reload reads that again or is lost, and each command is answered at once.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import pairwise
+from pathlib import Path
+
+from exabgp_metallb.adapters.exabgp.neighbors import parse_neighbors
+from exabgp_metallb.values.addresses import Address, Prefix
+
+NEIGHBOR = """\
+neighbor {address} {{
+    description "{description}";
+    router-id 10.0.0.11;
+    local-address {local};
+    local-as 64512;
+    peer-as 64512;
+    hold-time {hold};
+    family {{
+        ipv4 unicast;
+    }}
+    api {{
+        processes [ {process} ];
+    }}
+}}
+"""
+
+
+def neighbor_text(
+    address: str,
+    *,
+    description: str = "tor",
+    local: str = "auto",
+    hold: int = 90,
+    process: str = "exabgp-metallb",
+) -> str:
+    """Return a section of exabgp.conf."""
+    return NEIGHBOR.format(
+        address=address, description=description, local=local, hold=hold, process=process
+    )
+
+
+class FarEnd:
+    """ExaBGP.
+
+    Attributes:
+        text: what it has read of its configuration.
+        established: the neighbors with a session.
+        ribs: what it holds for each neighbor; survives its sessions.
+        lost_reloads: how many more reloads are to be lost.
+        heard: every line that was written to it.
+        refused: lines with one of these words are answered with an error.
+    """
+
+    def __init__(self, conf: Path | str) -> None:
+        self.conf = conf
+        self.text = self._read()
+        self.established: set[Address] = set()
+        self.ribs: dict[Address, set[Prefix]] = {}
+        self.lost_reloads = 0
+        self.heard: list[str] = []
+        self.refused: set[str] = set()
+
+    def answers(self, lines: Iterable[str]) -> list[str]:
+        """Carry out commands and return what it writes to its process."""
+        return [said for line in lines for said in self._answer(line)]
+
+    def up(self, address: str) -> list[str]:
+        """Establish a session: what it holds is sent again, and told."""
+        neighbor = ip_address(address)
+        self.established.add(neighbor)
+        held = self.ribs.setdefault(neighbor, set())
+        return [_event(neighbor, "state", state="up"), *_sent(neighbor, held, "announce")]
+
+    def down(self, address: str, reason: str = "closing connection") -> list[str]:
+        """End a session, or fail to make one."""
+        self.established.discard(ip_address(address))
+        return [_event(ip_address(address), "state", state="down", reason=reason)]
+
+    @property
+    def neighbors(self) -> list[Address]:
+        """The neighbors of what it has read."""
+        return [n.address for n in parse_neighbors(self.text.splitlines())]
+
+    def _read(self) -> str:
+        return self.conf if isinstance(self.conf, str) else self.conf.read_text()
+
+    def _answer(self, line: str) -> Iterator[str]:
+        self.heard.append(line)
+        if any(word in line for word in self.refused):
+            yield "error"
+        elif line == "version":
+            yield "exabgp 5.0.15"
+        elif line not in ("reset", "silence-ack"):
+            yield from self._rows(line)
+            yield "done"
+            yield from self._route(line)
+
+    def _rows(self, line: str) -> Iterator[str]:
+        if line == "show neighbor summary":
+            yield "Peer            AS        up/down state       |     #sent     #recvd"
+            for neighbor in self.neighbors:
+                state = "established" if neighbor in self.established else "connect"
+                yield f"{neighbor!s:<15} 64512     0:00:03 {state:<12} 12 0"
+        elif line == "show neighbor configuration":
+            yield from self.text.splitlines()
+        elif line.startswith("show adj-rib out"):
+            for neighbor, held in self.ribs.items():
+                if line.removeprefix("show adj-rib out").strip() in ("", str(neighbor)):
+                    for prefix in sorted(held, key=str):
+                        yield f"{neighbor} ipv{prefix.version} unicast {prefix} next-hop self"
+        elif line == "reload":
+            yield "reload in progress"
+            self._reload()
+
+    def _reload(self) -> None:
+        if self.lost_reloads:
+            self.lost_reloads -= 1
+            return
+        before = set(parse_neighbors(self.text.splitlines()))
+        self.text = self._read()
+        for gone in before.difference(parse_neighbors(self.text.splitlines())):
+            self.established.discard(gone.address)
+            self.ribs.pop(gone.address, None)
+
+    def _route(self, line: str) -> Iterator[str]:
+        head, _, routes = line.partition(" nlri ")
+        act = "announce" if " announce " in head else "withdraw"
+        if not routes:
+            return
+        words = head.replace(",", " ").split()
+        for neighbor in [ip_address(w) for v, w in pairwise(words) if v == "neighbor"]:
+            prefixes = {ip_network(word) for word in routes.split()}
+            held = self.ribs.setdefault(neighbor, set())
+            told = prefixes - held if act == "announce" else prefixes & held
+            held.difference_update(prefixes) if act == "withdraw" else held.update(prefixes)
+            yield from _sent(neighbor, told, act)
+
+
+def _event(neighbor: Address, kind: str, **more: object) -> str:
+    addresses = {"local": "10.0.0.11", "peer": str(neighbor)}
+    return json.dumps({"type": kind, "neighbor": {"address": addresses, **more}})
+
+
+def _sent(
+    neighbor: Address, prefixes: Iterable[IPv4Network | IPv6Network], act: str
+) -> Iterator[str]:
+    for prefix in sorted(prefixes, key=str):
+        nlri = [{"nlri": str(prefix)}]
+        told = {f"ipv{prefix.version} unicast": {"10.0.0.11": nlri} if act == "announce" else nlri}
+        yield _event(neighbor, "update", direction="send", message={"update": {act: told}})
