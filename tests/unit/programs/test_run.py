@@ -1,0 +1,162 @@
+"""The parent of ExaBGP, with a real ExaBGP below it, which needs neither root nor a router."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exabgp_metallb.adapters.exabgp import conf
+from exabgp_metallb.programs.run import (
+    EXABGP_ENVIRONMENT,
+    SPEAKER_COMMAND,
+    STARTS,
+    Supervisor,
+    environment,
+)
+from tests.integration.lab.waiting import wait_for
+from tests.unit.adapters.test_conf import PLAIN, sessions
+from tests.unit.programs.told import Told
+
+WAIT_SECONDS = 20.0
+ALONE = conf.render((), run=SPEAKER_COMMAND)
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Give pytest its own signal handlers back."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_the_environment_of_exabgp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our settings go before what is inherited, and the speaker's options before all."""
+    monkeypatch.setenv("exabgp_api_ack", "false")
+    monkeypatch.setenv("EXABGP_METALLB_NODE", "shell")
+    given = environment({"EXABGP_METALLB_NODE": "mine"})
+    assert given["exabgp_api_ack"] == "true"
+    assert given["EXABGP_METALLB_NODE"] == "mine"
+    assert given["PATH"] == os.environ["PATH"]
+    assert given["exabgp_daemon_user"]
+    bare = environment({}, inherited={"LANG": "C"})
+    assert bare.keys() == {"LANG", "exabgp_daemon_user", *EXABGP_ENVIRONMENT}
+
+
+@pytest.mark.parametrize("before", [None, "", "neighbor nonsense {", "\udcff"])
+def test_exabgp_starts_on_a_file_that_it_can_read(before: str | None, tmp_path: Path) -> None:
+    """None yet, an empty one, a broken one: our process alone, private."""
+    path = tmp_path / "exabgp.conf"
+    if before is not None:
+        path.write_text(before, errors="surrogateescape")
+    Supervisor(path, {})._prepare()
+    assert path.read_text() == ALONE
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_exabgp_starts_on_the_sessions_of_before(tmp_path: Path) -> None:
+    """So that a graceful restart finds its neighbors at once."""
+    path = tmp_path / "exabgp.conf"
+    text = conf.render(sessions(PLAIN), run=SPEAKER_COMMAND)
+    path.write_text(text)
+    Supervisor(path, {})._prepare()
+    assert path.read_text() == text
+
+
+def test_an_exabgp_that_cannot_be_kept_alive_is_given_up(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a few starts, with status 1: the supervisor above may know better."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert Supervisor(tmp_path / "state" / "exabgp.conf", dict(os.environ)).run() == 1
+    assert told.count("ExaBGP ended with status 1: it is started again") == STARTS
+    assert told.count("giving up") == 1
+
+
+class Family:
+    """`exabgp-metallb run` as a process, and what is below it."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        words = ["--node", "n", "--manifests", str(folder), "--state-dir", str(folder / "state")]
+        with log.open("wb") as output:
+            self.parent = subprocess.Popen(
+                [sys.executable, "-m", "exabgp_metallb", "run", *words],
+                stdout=output,
+                stderr=output,
+                env={k: v for k, v in os.environ.items() if "exabgp" not in k.lower()},
+            )
+        self.log = log
+
+    def below(self) -> list[int]:
+        """Return the ids of ExaBGP and of the speaker, once both are there."""
+        self.wait(lambda: "speaker of node n starts" in self.log.read_text())
+        exabgp = children(self.parent.pid)
+        return [*exabgp, *(child for pid in exabgp for child in children(pid))]
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        wait_for(condition, WAIT_SECONDS, self.log.read_text)
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of a process' children."""
+    return [int(w) for w in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[Family]:
+    """Return a parent that follows an empty folder."""
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    family = Family(folder, tmp_path / "log")
+    yield family
+    family.parent.kill()
+    family.parent.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_told_and_takes_all_with_it(number: signal.Signals, family: Family) -> None:
+    """In an orderly way, with status 0, and soon."""
+    below = family.below()
+    begin = time.monotonic()
+    family.parent.send_signal(number)
+    assert family.parent.wait(WAIT_SECONDS) == 0
+    assert time.monotonic() - begin < 10.0
+    family.wait(lambda: not any(map(is_alive, below)))
+    assert "Traceback" not in family.log.read_text()
+
+
+def test_nothing_outlives_it(family: Family) -> None:
+    """Killed, it cannot end ExaBGP; the kernel does."""
+    below = family.below()
+    family.parent.kill()
+    family.wait(lambda: not any(map(is_alive, below)))
+
+
+def test_a_state_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    """With what to do; no traceback."""
+    words = ["run", "--manifests", str(tmp_path), "--state-dir", "/proc/nowhere"]
+    done = subprocess.run(
+        [sys.executable, "-m", "exabgp_metallb", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: /proc/nowhere: No such file or directory: set --state-dir to a folder of ours\n"
+    )
