@@ -108,6 +108,13 @@ class Node:
         tree = json.loads(path.read_text()) if path.exists() else {}
         return {name: lease["addresses"] for name, lease in tree.items()}
 
+    def wait_file(self, name: str, text: str) -> None:
+        """Wait until a file of the node's state is there and holds a text."""
+        path = self.state / name
+        wait_for(
+            lambda: path.exists() and text in path.read_text(), LOG_SECONDS, f"{text!r} in {name}"
+        )
+
     def mark(self) -> int:
         """Return the place in the log that comes next."""
         return len(self.log())

@@ -1,0 +1,160 @@
+"""The included mode: our process in somebody's own exabgp.conf, whose neighbors are as they are."""
+
+import os
+import shlex
+import signal
+import sys
+from ipaddress import IPv4Address
+
+import pytest
+
+from tests.integration.lab.exabgp_host import ExaBgp
+from tests.integration.lab.frr import FrrFactory
+from tests.integration.lab.network import Host, Lab
+from tests.integration.lab.router import NeighborConfig, RouterConfig
+from tests.integration.manifests import (
+    Manifests,
+    advertisement,
+    node,
+    peer,
+    pool,
+    service,
+    slice_of,
+)
+from tests.integration.nodes import clean_environment
+
+pytestmark = pytest.mark.netns
+
+ROUTER_ASN, NODE_ASN = 64512, 64513
+THEIRS, ALL, FIRST, SECOND = ("203.0.113.7/32", "192.0.2.1/32", "192.0.2.129/32", "192.0.2.193/32")
+NODE = "10.0.0.11"
+
+PROCESS = f"""
+process announcer {{
+    run {shlex.quote(sys.executable)} -m exabgp_metallb speaker;
+    encoder json;
+    respawn true;
+}}
+"""
+
+NEIGHBOR = """
+neighbor {address} {{
+    description "{description}";
+    router-id {router_id};
+    local-address {local};
+    local-as 64513;
+    peer-as 64512;
+    hold-time 9;
+    family {{ ipv4 unicast; }}
+    static {{ route 203.0.113.7/32 next-hop 10.0.0.11 med 77; }}
+    {api}
+}}
+"""
+API = "api { processes [ announcer ]; neighbor-changes; send { parsed; update; } }"
+
+
+def neighbor(
+    address: str, description: str, *, router_id: str = NODE, local: str = NODE, api: str = API
+) -> str:
+    """Return a neighbor with one static route."""
+    return NEIGHBOR.format(
+        address=address, description=description, router_id=router_id, local=local, api=api
+    )
+
+
+def router(*nodes: Host) -> RouterConfig:
+    """Return a router that waits for nodes."""
+    neighbors = tuple(NeighborConfig(address=host.ipv4, asn=NODE_ASN) for host in nodes)
+    return RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=neighbors)
+
+
+def test_somebody_s_own_configuration_keeps_what_is_theirs(lab: Lab, frr: FrrFactory) -> None:
+    """Routes by description and by address of a neighbor; restarts and reloads; a static route."""
+    host = lab.host("node1", f"{NODE}/24")
+    first_host, second_host = lab.host("tor1", "10.0.0.1/24"), lab.host("tor2", "10.0.0.2/24")
+    manifests = Manifests(lab.folder / "manifests")
+    manifests.put(
+        node("node1", NODE),
+        peer("ignored", "10.0.0.99", asn=1, peer_asn=2),  # sessions are exabgp.conf's here
+        pool("all", "192.0.2.0/26"),
+        pool("first", "192.0.2.128/26"),
+        pool("second", "192.0.2.192/26"),
+        advertisement("all", ipAddressPools=["all"], communities=["65001:1"]),
+        advertisement("first", ipAddressPools=["first"], peers=["tor-a"]),
+        advertisement("second", ipAddressPools=["second"], peers=["10.0.0.2"]),
+    )
+    for name, address in (("a", "192.0.2.1"), ("b", "192.0.2.129"), ("c", "192.0.2.193")):
+        manifests.put(service(name, address), slice_of(name, "node1"))
+    tor1, tor2 = frr(first_host, router(host)), frr(second_host, router(host))
+    settings = {
+        "EXABGP_METALLB_NODE": "node1",
+        "EXABGP_METALLB_MANIFESTS": str(manifests.path),
+        "EXABGP_METALLB_STATE_DIR": str(lab.folder / "state"),
+        "EXABGP_METALLB_PROCESS": "announcer",
+    }
+    exabgp = ExaBgp(
+        host,
+        PROCESS + neighbor("10.0.0.1", "tor-a") + neighbor("10.0.0.2", "tor-b", local="auto"),
+        env=clean_environment(settings),
+    )
+    exabgp.start()
+    at_first = {prefix: [NODE] for prefix in (THEIRS, ALL, FIRST)}
+    at_second = {prefix: [NODE] for prefix in (THEIRS, ALL, SECOND)}
+    tor1.wait_next_hops(at_first)
+    tor2.wait_next_hops(at_second)
+    marks = tor1.mark(), tor2.mark()
+
+    # A new speaker finds theirs and ours in ExaBGP, and takes back ours alone.
+    os.kill(exabgp.process_pid(), signal.SIGSTOP)
+    manifests.put(slice_of("a"))
+    exabgp.kill_process()
+    tor1.wait_next_hops({THEIRS: [NODE], FIRST: [NODE]})
+    tor2.wait_next_hops({THEIRS: [NODE], SECOND: [NODE]})
+    assert [str(e.prefix) for e in tor1.withdrawals_seen(marks[0])] == [ALL]
+    assert [str(e.prefix) for e in tor2.withdrawals_seen(marks[1])] == [ALL]
+
+    # A reload of theirs makes another neighbor of tor2, and has ExaBGP forget its addresses.
+    exabgp.write(
+        PROCESS
+        + neighbor("10.0.0.1", "tor-a")
+        + neighbor("10.0.0.2", "tor-c", router_id="10.9.9.9", local="auto")
+    )
+    exabgp.reload()
+    manifests.put(slice_of("a", "node1"))
+    tor1.wait_next_hops(at_first)
+    tor2.wait_next_hops(at_second)
+    assert tor1.establishments(host.ipv4) == 1
+    assert "Traceback" not in exabgp.log()
+
+
+def test_a_configuration_without_us_is_told_of(lab: Lab) -> None:
+    """No neighbor names our process: one message says what to write; ExaBGP goes on."""
+    host = lab.host("node1", f"{NODE}/24")
+    manifests = Manifests(lab.folder / "manifests")
+    settings = {
+        "EXABGP_METALLB_MANIFESTS": str(manifests.path),
+        "EXABGP_METALLB_STATE_DIR": "/proc/nowhere",
+        "EXABGP_METALLB_PROCESS": "announcer",
+        "EXABGP_METALLB_METRICS": "192.0.2.99:1",
+    }
+    exabgp = ExaBgp(
+        host, PROCESS + neighbor("10.0.0.1", "tor", api=""), env=clean_environment(settings)
+    )
+    exabgp.start()
+    exabgp.wait_log("add `api { processes [ announcer ]; neighbor-changes;")
+    exabgp.wait_log("/proc/nowhere")
+    exabgp.wait_log("no metrics on 192.0.2.99:1")
+    assert exabgp.alive
+
+
+def test_a_wrong_option_does_not_end_exabgp(lab: Lab) -> None:
+    """The speaker waits before it ends, so that ExaBGP does not find it dead too often."""
+    host = lab.host("node1", f"{NODE}/24")
+    settings = {"EXABGP_METALLB_METRICS": "nonsense"}
+    exabgp = ExaBgp(host, PROCESS + neighbor("10.0.0.1", "tor"), env=clean_environment(settings))
+    exabgp.start()
+    exabgp.wait_log("write ADDR:PORT")
+    first = exabgp.process_pid()
+    os.kill(first, 0)
+    exabgp.stop()
+    assert exabgp.log().count("write ADDR:PORT") == 1
