@@ -8,6 +8,7 @@ RawObject = dict[str, object]
 NAMESPACE = "metallb-system"
 POOL_FIRST = int(IPv4Address("10.200.0.0"))
 ENDPOINTS = 3
+FIRST_CLUSTER_IP = 300  # of 10.96.0.0; the first one is the API server's own
 
 
 def cluster(
@@ -67,7 +68,7 @@ def prefix_of(number: int) -> IPv4Network:
 
 def service(number: int, *, policy: str = "Cluster") -> RawObject:
     """Return a Service of type LoadBalancer that has its address."""
-    cluster_ip = str(IPv4Address(int(IPv4Address("10.96.0.0")) + number + 1))
+    cluster_ip = str(IPv4Address(int(IPv4Address("10.96.0.0")) + number + FIRST_CLUSTER_IP))
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -14,9 +14,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from tests.integration.lab.bird import BirdRouter
+from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, Lab
 from tests.integration.lab.router import NeighborConfig, RouterConfig
 from tests.integration.lab.waiting import wait_for
+from tests.integration.nodes import PROGRAM, Node, clean_environment
 
 ROUTER, NODE = IPv4Address("10.0.0.254"), IPv4Address("10.0.0.2")  # the latter as in `cluster`
 ASN = 64512  # of both: iBGP
@@ -94,6 +96,22 @@ def scene() -> Iterator[Scene]:
         bird = BirdRouter(router, RouterConfig(asn=ASN, router_id=ROUTER, neighbors=(neighbor,)))
         bird.start()
         yield Scene(lab, node, router, bird)
+
+
+class ApiNode(Node):
+    """A node that watches the Kubernetes API."""
+
+    def __init__(self, host: Host, kubeconfig: Path, *, options: str = "") -> None:
+        self.host = host
+        self.name = host.name
+        self.state = host.lab.folder / f"state-{host.name}"
+        words = ["--node", self.name, "--kubeconfig", str(kubeconfig)]
+        self._run = Daemon(
+            host,
+            [*PROGRAM, "run", *words, "--state-dir", str(self.state), *options.split()],
+            output=host.lab.folder / f"node-{host.name}.log",
+            env=clean_environment({}),
+        )
 
 
 def started(pid: int) -> float:
