@@ -21,7 +21,7 @@ from typing import IO
 from tests.bench.cluster import NAMESPACE, RawObject
 from tests.integration.lab.network import NAMESPACES, Host
 from tests.kube import build
-from tests.kube.client import Object, reference
+from tests.kube.client import reference
 from tests.kube.etcd import Etcd
 from tests.kube.polling import wait_until
 from tests.kube.server import ApiServer
@@ -89,7 +89,7 @@ def fill(server: ApiServer, objects: Iterable[RawObject]) -> None:
     addresses = [_address(each) for each in theirs if each["kind"] == "Service"]
     _store(server.etcd, [*addresses, *theirs])
     for each in ours:
-        server.client.create(dict(each))
+        server.client.create(each)
     slices = sum(each["kind"] == "EndpointSlice" for each in theirs)
     wait_until(
         lambda: count(server, "discovery.k8s.io/v1", "endpointslices") >= slices,
@@ -104,10 +104,10 @@ def count(server: ApiServer, group: str, plural: str) -> int:
     return len(listed["items"]) + int(listed["metadata"].get("remainingItemCount", 0))
 
 
-def _address(service: RawObject) -> Object:
-    obj: Object = dict(service)
-    parent = {"resource": "services", "namespace": "default", "name": obj["metadata"]["name"]}
-    address = reference("networking.k8s.io/v1", "IPAddress", obj["spec"]["clusterIP"])
+def _address(service: RawObject) -> RawObject:
+    name = service["metadata"]["name"]
+    parent = {"resource": "services", "namespace": "default", "name": name}
+    address = reference("networking.k8s.io/v1", "IPAddress", service["spec"]["clusterIP"])
     address["metadata"]["labels"] = ADDRESS_LABELS
     return address | {"spec": {"parentRef": parent}}
 
@@ -115,11 +115,11 @@ def _address(service: RawObject) -> Object:
 def _store(etcd: Etcd, objects: Iterable[RawObject]) -> None:
     waiting = iter(objects)
     while batch := list(islice(waiting, PUTS_AT_ONCE)):
-        puts = [{"requestPut": _put(dict(each))} for each in batch]
+        puts = [{"requestPut": _put(each)} for each in batch]
         etcd._call("/v3/kv/txn", {"success": puts})
 
 
-def _put(obj: Object) -> dict[str, str]:
+def _put(obj: RawObject) -> dict[str, str]:
     metadata = {
         "uid": str(uuid.uuid4()),
         "creationTimestamp": "2026-01-01T00:00:00Z",

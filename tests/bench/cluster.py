@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
-RawObject = dict[str, object]
+RawObject = dict[str, Any]
 
 NAMESPACE = "metallb-system"
 POOL_FIRST = int(IPv4Address("10.200.0.0"))
@@ -27,12 +28,17 @@ def cluster(
         node(number, f"{node_network}.{number % 250 + 1}") for number in range(1, nodes + 1)
     )
     yield _metallb("IPAddressPool", "all", {"addresses": ["10.200.0.0/13"]})
-    yield _metallb("BGPAdvertisement", "all", {"communities": ["64512:1"]})
+    yield advertisement("64512:1")
     spec = {"myASN": asn, "peerASN": asn, "peerAddress": peer}
     yield {**_metallb("BGPPeer", "router", spec), "apiVersion": "metallb.io/v1beta2"}
     for number in range(services):
         yield service(number)
         yield endpoint_slice(number, nodes)
+
+
+def advertisement(community: str) -> RawObject:
+    """Return the BGPAdvertisement, which gives all routes a community."""
+    return _metallb("BGPAdvertisement", "all", {"communities": [community]})
 
 
 def _metallb(kind: str, name: str, spec: RawObject) -> RawObject:
