@@ -95,21 +95,42 @@ class Holding:
         return f"and ports are in use already: {by}"
 
 
+class _Cursor:
+    """What a group knows about one port.
+
+    Every place below the floor has the port in use, but for those in `below`, which may have it
+    free again. `seen` is how much of the group's log of joined places has been looked at.
+    """
+
+    __slots__ = ("below", "floor", "seen")
+
+    def __init__(self) -> None:
+        self.floor = 0
+        self.below: list[int] = []  # sorted
+        self.seen = 0
+
+    def note(self, place: int) -> None:
+        """Take note of a place that may have the port free."""
+        index = bisect_left(self.below, place)
+        if place < self.floor and self.below[index : index + 1] != [place]:
+            self.below.insert(index, place)
+
+
 class Group:
     """The addresses of one shelf that are held under one sharing key and backend, by place.
 
-    `lowest` finds the first that still has all of some ports free. For each port asked for it keeps
-    a floor, a place below which every address of the group has that port in use, so that many
-    Services with one key and one port cost one step each and not a walk over all before them.
+    `lowest` finds the first that has all of some ports free. For each port asked for it remembers
+    where no search is needed, so that many Services with one key and one port cost one step each
+    and not a walk over all before them.
     """
 
-    __slots__ = ("_floors", "_holdings", "_joined", "_places")
+    __slots__ = ("_cursors", "_holdings", "_joined", "_places")
 
     def __init__(self) -> None:
         self._places: list[int] = []  # sorted
         self._holdings: dict[int, Holding] = {}
-        self._floors: dict[ServicePort, tuple[int, int]] = {}  # floor, how much of _joined it knows
-        self._joined: list[int] = []
+        self._cursors: dict[ServicePort, _Cursor] = {}
+        self._joined: list[int] = []  # places in the order in which they came
 
     def __len__(self) -> int:
         return len(self._places)
@@ -121,7 +142,7 @@ class Group:
         self._joined.append(place)
         if len(self._joined) > 64 + 2 * len(self._places):
             self._joined.clear()
-            self._floors.clear()
+            self._cursors.clear()
 
     def leave(self, place: int) -> None:
         """Take an address out: its last holder is gone."""
@@ -131,25 +152,47 @@ class Group:
     def loosen(self, place: int, ports: Iterable[ServicePort]) -> None:
         """Note that ports of an address came free."""
         for port in ports:
-            floor, seen = self._floors.get(port, (0, 0))
-            if floor > place:
-                self._floors[port] = (place, seen)
+            if port in self._cursors:
+                self._cursors[port].note(place)
 
     def lowest(self, ports: tuple[ServicePort, ...]) -> int | None:
         """Return the lowest place whose holders use none of the ports."""
-        start = max((self._raise_floor(port) for port in ports), default=0)
-        for index in range(bisect_left(self._places, start), len(self._places)):
+        if not ports:
+            return self._places[0] if self._places else None
+        port = max(ports, key=lambda each: self._cursor(each).floor)
+        found = self._lowest_below(port, ports)
+        return self._lowest_from(self._cursors[port].floor, ports) if found is None else found
+
+    def _cursor(self, port: ServicePort) -> _Cursor:
+        """Return what is known about a port, up to date."""
+        cursor = self._cursors.setdefault(port, _Cursor())
+        for place in self._joined[cursor.seen :]:
+            cursor.note(place)
+        cursor.seen = len(self._joined)
+        index = bisect_left(self._places, cursor.floor)
+        while index < len(self._places) and port in self._holdings[self._places[index]].ports:
+            cursor.floor = self._places[index] + 1
+            index += 1
+        return cursor
+
+    def _lowest_below(self, port: ServicePort, ports: tuple[ServicePort, ...]) -> int | None:
+        """Search the places below the floor of one of the ports; forget those that use it."""
+        cursor = self._cursors[port]
+        kept: list[int] = []
+        for index, place in enumerate(cursor.below):
+            holding = self._holdings.get(place)
+            if holding is None or port in holding.ports:
+                continue
+            if holding.ports.keys().isdisjoint(ports):
+                cursor.below[:index] = kept
+                return place
+            kept.append(place)
+        cursor.below = kept
+        return None
+
+    def _lowest_from(self, floor: int, ports: tuple[ServicePort, ...]) -> int | None:
+        for index in range(bisect_left(self._places, floor), len(self._places)):
             place = self._places[index]
             if self._holdings[place].ports.keys().isdisjoint(ports):
                 return place
         return None
-
-    def _raise_floor(self, port: ServicePort) -> int:
-        floor, seen = self._floors.get(port, (0, 0))
-        floor = min([floor, *self._joined[seen:]])
-        index = bisect_left(self._places, floor)
-        while index < len(self._places) and port in self._holdings[self._places[index]].ports:
-            floor = self._places[index] + 1
-            index += 1
-        self._floors[port] = (floor, len(self._joined))
-        return floor
