@@ -185,8 +185,11 @@ class Allocator:
 
     def _take_namespaces(self, namespaces: Mapping[str, Namespace]) -> set[ObjectName]:
         """Follow the namespaces; return the Services that may be admitted elsewhere now."""
-        old, self._namespaces = self._namespaces, dict(namespaces)
+        old = self._namespaces
         edited = {n for n in old.keys() | namespaces.keys() if old.get(n) != namespaces.get(n)}
+        if not edited:
+            return set()
+        self._namespaces = dict(namespaces)
         self._eligibility = Eligibility(self._eligibility.pools, self._namespaces)
         return set().union(*(self._in_namespace.get(name, ()) for name in edited))
 
@@ -196,11 +199,11 @@ class Allocator:
         return None if by_name == self._eligibility.pools.by_name else PoolIndex(by_name.values())
 
     def _touched_by_pools(self, new: PoolIndex) -> set[ObjectName]:
-        """Return the holders in pools that changed or went, and all that lack something."""
+        """Return the holders in pools that changed or went, and all that have nothing."""
         old = self._eligibility.pools.by_name
         stale = {name for name, pool in old.items() if new.by_name.get(name) != pool}
         holders = {name for name, lease in self.leases.items() if lease.pool in stale}
-        return holders.union(self._refused, self._waiting)
+        return holders.union(self._refused)
 
     def _begin(self, name: ObjectName, course: Course) -> None:
         """Note how a Service stands before the edit does anything to it."""
@@ -247,13 +250,14 @@ class Allocator:
             current = self._current(name, service, course)
         else:
             current = course.begun[name].current
-        before = (course.taken.pop(name, None), self.leases.get(name))
+        claimed = self.leases.get(name)
+        before = course.taken.pop(name, claimed)
         result, lost = self._decided(service, current)
         course.results[name] = result
         course.lost.setdefault(name, lost)
         self._write(name, result.lease)
-        for lease in before:
-            course.stir(name, lease, result.lease)
+        course.stir(name, before, result.lease)
+        course.stir(name, claimed, result.lease)
         if service is None:
             self._waiting.leave(name)
             return

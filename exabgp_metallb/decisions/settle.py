@@ -331,7 +331,11 @@ def _refusal(
     families = tuple(sorted(families_of(service)))
     both = len(families) == 2 and not prefers_dual_stack(service)
     why_none = no_pair_left if both else nothing_left
-    each = [full.get(pool.name) or why_none(pool, families, ledger) for pool in pools]
+    each = []
+    for pool in pools:
+        refused = why_none(pool, families, ledger)
+        has_family = refused.reason is not Reason.FAMILY_MISMATCH
+        each.append(full.get(pool.name, refused) if has_family else refused)
     reasons = {refused.reason for refused in each}
     reason = next(reason for reason in _WORST_FIRST if reason in reasons)
     helps = {
