@@ -301,17 +301,11 @@ class Speaker:
         if self._managed is not None:
             self._managed.found(neighbors, time.monotonic())
         elif neighbors != known:
-            self._adopt(neighbors, () if known is None else known)
+            self._adopt(neighbors)
 
-    def _adopt(
-        self, now: tuple[ConfiguredNeighbor, ...], known: tuple[ConfiguredNeighbor, ...]
-    ) -> None:
+    def _adopt(self, neighbors: tuple[ConfiguredNeighbor, ...]) -> None:
         """Serve the neighbors of somebody's own exabgp.conf that are for us."""
-        before = {n.address: n for n in known}
-        for neighbor in now:
-            if before.get(neighbor.address, neighbor) != neighbor:
-                self._dialogue.relearn(neighbor.address)
-        if not any(self._is_for_us(n) for n in now):
+        if not any(map(self._is_for_us, neighbors)):
             logger.error(
                 "no neighbor in exabgp.conf names process {} in its api section: add `api {{ "
                 "processes [ {} ]; neighbor-changes; send {{ parsed; update; }} }}`",

@@ -378,6 +378,54 @@ def test_exabgp_is_started_again(
     held.wait_next_hops({WEB: [NODE1]})
 
 
+def test_a_graceful_restart_loses_only_what_is_gone(
+    tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: NodeFactory
+) -> None:
+    """ExaBGP crashes; End-of-RIB comes after the whole table, and not when the session does."""
+    manifests.put(*nodes(node1), ebgp("tor", tor, enableGracefulRestart=True))
+    for number in range(1, 4):
+        manifests.put(service(f"s{number}", f"192.0.2.{number}"), slice_of(f"s{number}", "node1"))
+    helped = NeighborConfig(
+        address=node1.ipv4,
+        asn=NODE_ASN,
+        graceful_restart=True,
+        families=("ipv4",),  # GoBGP waits for End-of-RIB of every family that it is configured for
+    )
+    held = router(
+        tor, RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=(helped,))
+    )
+    running = start(node1)
+    held.wait_next_hops({f"192.0.2.{number}/32": [NODE1] for number in range(1, 4)})
+    mark = held.mark()
+
+    os.kill(running.speaker_pid(), signal.SIGSTOP)
+    manifests.put(slice_of("s3"))
+    running.kill_exabgp()
+    wait_for(lambda: held.establishments(node1.ipv4) == 2, 30, "the second session")
+    held.wait_next_hops({f"192.0.2.{number}/32": [NODE1] for number in range(1, 3)})
+    assert losses(held, mark) == ["192.0.2.3/32"]
+
+
+def test_a_peer_may_have_any_other_as(
+    tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: NodeFactory
+) -> None:
+    """The peer has dynamicASN external; over a restart of the speaker and a reload."""
+    dynamic = ebgp("tor", tor, dynamicASN="external")
+    del dynamic["spec"]["peerASN"]
+    manifests.put(*nodes(node1), dynamic, service("web", "192.0.2.1"), slice_of("web", "node1"))
+    held = router(tor, config(node1))
+    running = start(node1)
+    held.wait_next_hops({WEB: [NODE1]})
+    running.kill_speaker()
+    manifests.put(service("near", "192.0.2.2"), slice_of("near", "node1"))
+    held.wait_next_hops({WEB: [NODE1], NEAR: [NODE1]})
+    manifests.put(peer("dead", "10.0.0.99", asn=1, peer_asn=2))
+    running.wait_log("ExaBGP holds 2 neighbors")
+    manifests.put(slice_of("web"))
+    held.wait_next_hops({NEAR: [NODE1]})
+    assert held.establishments(node1.ipv4) == 1
+
+
 def test_nothing_outlives_the_parent(
     tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: NodeFactory
 ) -> None:

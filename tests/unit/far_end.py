@@ -19,7 +19,7 @@ neighbor {address} {{
     router-id 10.0.0.11;
     local-address {local};
     local-as 64512;
-    peer-as 64512;
+    peer-as {peer_as};
     hold-time {hold};
     family {{
         ipv4 unicast;
@@ -37,11 +37,17 @@ def neighbor_text(
     description: str = "tor",
     local: str = "auto",
     hold: int = 90,
+    peer_as: int | str = 64512,
     process: str = "exabgp-metallb",
 ) -> str:
     """Return a section of exabgp.conf."""
     return NEIGHBOR.format(
-        address=address, description=description, local=local, hold=hold, process=process
+        address=address,
+        description=description,
+        local=local,
+        hold=hold,
+        peer_as=peer_as,
+        process=process,
     )
 
 
@@ -92,7 +98,7 @@ class FarEnd:
 
     def _answer(self, line: str) -> Iterator[str]:
         self.heard.append(line)
-        if any(word in line for word in self.refused):
+        if any(word in line for word in self.refused) or self._refuses(line):
             yield "error"
         elif line == "version":
             yield "exabgp 5.0.15"
@@ -102,21 +108,34 @@ class FarEnd:
             yield from self._route(line)
 
     def _rows(self, line: str) -> Iterator[str]:
-        if line == "show neighbor summary":
+        if line.startswith("show neighbor summary"):
             yield "Peer            AS        up/down state       |     #sent     #recvd"
-            for neighbor in self.neighbors:
+            for neighbor in self._shown(line.removeprefix("show neighbor summary")):
                 state = "established" if neighbor in self.established else "connect"
                 yield f"{neighbor!s:<15} 64512     0:00:03 {state:<12} 12 0"
         elif line == "show neighbor configuration":
             yield from self.text.splitlines()
         elif line.startswith("show adj-rib out"):
-            for neighbor, held in self.ribs.items():
-                if line.removeprefix("show adj-rib out").strip() in ("", str(neighbor)):
-                    for prefix in sorted(held, key=str):
-                        yield f"{neighbor} ipv{prefix.version} unicast {prefix} next-hop self"
+            for neighbor in self._shown(line.removeprefix("show adj-rib out")):
+                for prefix in sorted(self.ribs.get(neighbor, ()), key=str):
+                    yield f"{neighbor} ipv{prefix.version} unicast {prefix} next-hop self"
         elif line == "reload":
             yield "reload in progress"
             self._reload()
+
+    def _shown(self, words: str) -> list[Address]:
+        return [n for n in self.neighbors if words.strip() in ("", str(n))]
+
+    def _auto(self, words: str) -> bool:
+        """Tell whether a question is about a neighbor whose AS is not in the configuration."""
+        neighbors = parse_neighbors(self.text.splitlines())
+        return any(n.peer_as is None and words.strip() in ("", str(n.address)) for n in neighbors)
+
+    def _refuses(self, line: str) -> bool:
+        if line.endswith(" flush adj-rib out"):
+            return ip_address(line.split()[1]) not in self.established
+        summary = line.startswith("show neighbor summary")
+        return summary and self._auto(line.removeprefix("show neighbor summary"))
 
     def _reload(self) -> None:
         if self.lost_reloads:

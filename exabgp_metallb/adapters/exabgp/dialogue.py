@@ -26,6 +26,7 @@ GREETING = ("reset", "silence-ack", "version", text.ENABLE_ACK)
 by a line, and at once, so that no forerunner's question can have waited for it."""
 
 VERSION = "exabgp "  # how the answer to `version` begins
+RESEND = "flush adj-rib out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,15 @@ REMOVED = "removed"
 """ExaBGP's word in the reason of a session that a reload took out of the configuration."""
 
 
+Rows = list[text.Message]
+
+
 @dataclass(slots=True)
 class _Question:
     command: str
-    answered: Callable[[list[text.Message]], list[Notice]]
-    rows: list[text.Message] = field(default_factory=list)
+    answered: Callable[[Rows], list[Notice]]
+    refused: list[Notice]
+    rows: Rows = field(default_factory=list)
 
 
 class Dialogue:
@@ -131,6 +136,7 @@ class Dialogue:
         self._ours = ours
         self._released = False
         self._up: set[Address] = set()
+        self._configuration: dict[Address, ConfiguredNeighbor] | None = None
         self._found: list[text.Held] = []
         self._questions: deque[_Question] = deque()
         self._asked: _Question | None = None
@@ -142,8 +148,6 @@ class Dialogue:
     def begin(self) -> None:
         """Ask what a speaker must know before its first route."""
         self.ask_configuration()
-        self._ask(text.SHOW_NEIGHBORS, self._neighbors)
-        self._ask(text.SHOW_ADJ_RIB_OUT, self._held)
 
     def ask_configuration(self) -> None:
         """Ask how the neighbors are configured; answered by `ConfigurationFound`."""
@@ -152,19 +156,7 @@ class Dialogue:
     def reload(self) -> None:
         """Have ExaBGP read its configuration again, and ask what came of it."""
         self._ask(text.RELOAD, lambda _: [])
-        self._ask(text.SHOW_NEIGHBORS, self._neighbors)
         self.ask_configuration()
-
-    def relearn(self, neighbor: Address) -> None:
-        """Ask again what ExaBGP holds for a neighbor, and send it all that it lacks.
-
-        A neighbor whose AS, router id, address or families changed is another one to ExaBGP: it
-        begins without the routes of the old one.
-        """
-        self.window.forget(neighbor)
-        if self._released and neighbor in self._up:
-            self._window_up(neighbor)
-        self._ask(f"{text.SHOW_ADJ_RIB_OUT} {neighbor}", partial(self._held_again, neighbor))
 
     def release(self) -> None:
         """Let routes flow: from now on `wanted` tells the whole table."""
@@ -193,7 +185,7 @@ class Dialogue:
         """Return what to write to ExaBGP now; each line counts as written."""
         if not self._greeted:
             self._greeted = True
-            self._asked = _Question(text.ENABLE_ACK, lambda _: [])
+            self._asked = _Question(text.ENABLE_ACK, lambda _: [], [])
             return list(GREETING)
         if self._asked is not None:
             return []
@@ -206,8 +198,26 @@ class Dialogue:
             return []
         return [line.text for line in self.window.lines(now)]
 
-    def _ask(self, command: str, answered: Callable[[list[text.Message]], list[Notice]]) -> None:
-        self._questions.append(_Question(command, answered))
+    def _ask(self, command: str, answered: Callable[[Rows], list[Notice]]) -> None:
+        self._questions.append(_Question(command, answered, [QuestionFailed(command)]))
+
+    def _ask_sessions(self) -> None:
+        """Ask which sessions are established.
+
+        ExaBGP cannot tell of a neighbor whose AS is `auto`, nor of all together if there is one.
+        But it sends the table of such a neighbor again if it is established, and refuses to if not;
+        the router sees only what it has.
+        """
+        neighbors = (self._configuration or {}).values()
+        if all(n.peer_as is not None for n in neighbors):
+            self._ask(text.SHOW_NEIGHBORS, self._sessions)
+            return
+        for n in neighbors:
+            if n.peer_as is not None:
+                self._ask(f"{text.SHOW_NEIGHBORS} {n.address}", self._sessions)
+            else:
+                command = f"{text.selector([n.address])} {RESEND}"
+                self._questions.append(_Question(command, partial(self._resent, n.address), []))
 
     # What ExaBGP says.
 
@@ -235,7 +245,7 @@ class Dialogue:
         if self._asked is not None:
             question, self._asked = self._asked, None
             if isinstance(message, text.Failed):
-                return [QuestionFailed(question.command)]
+                return question.refused
             return question.answered(question.rows)
         if isinstance(message, text.Done):
             self.window.acknowledged()
@@ -278,27 +288,42 @@ class Dialogue:
 
     # Answers.
 
-    def _configured(self, rows: list[text.Message]) -> list[Notice]:
-        lines = [row.line for row in rows if isinstance(row, text.Text)]
-        return [ConfigurationFound(parse_neighbors(lines))]
+    def _configured(self, rows: Rows) -> list[Notice]:
+        neighbors = parse_neighbors(row.line for row in rows if isinstance(row, text.Text))
+        known, self._configuration = self._configuration, {n.address: n for n in neighbors}
+        if known is None:
+            self._ask_sessions()
+            self._ask(text.SHOW_ADJ_RIB_OUT, self._held)
+        else:
+            self.window.forget_others(self._configuration)  # they may have gone without a word
+            for neighbor in neighbors:
+                if known.get(neighbor.address, neighbor) != neighbor:
+                    self._relearn(neighbor.address)
+        return [ConfigurationFound(neighbors)]
 
-    def _neighbors(self, rows: list[text.Message]) -> list[Notice]:
-        states = [row for row in rows if isinstance(row, text.NeighborState)]
-        found = frozenset(state.neighbor for state in states)
-        self.window.forget_others(found)  # who is not there any more may leave without a word
-        notices: list[Notice] = []
-        for state in states:
-            if state.established:
-                notices += self._came_up(state.neighbor)
-            elif self.window.held(state.neighbor):
-                self.relearn(state.neighbor)  # the reload may have made another one of it
-        return notices
+    def _relearn(self, neighbor: Address) -> None:
+        """Ask again what ExaBGP holds for a neighbor, and send it all that it lacks.
 
-    def _held(self, rows: list[text.Message]) -> list[Notice]:
+        A neighbor whose AS, router id, address or families changed is another one to ExaBGP: it
+        begins without the routes of the old one.
+        """
+        self.window.forget(neighbor)
+        if self._released and neighbor in self._up:
+            self._window_up(neighbor)
+        self._ask(f"{text.SHOW_ADJ_RIB_OUT} {neighbor}", partial(self._held_again, neighbor))
+
+    def _sessions(self, rows: Rows) -> list[Notice]:
+        up = [r.neighbor for r in rows if isinstance(r, text.NeighborState) and r.established]
+        return [notice for neighbor in up for notice in self._came_up(neighbor)]
+
+    def _resent(self, neighbor: Address, _rows: Rows) -> list[Notice]:
+        return self._came_up(neighbor)
+
+    def _held(self, rows: Rows) -> list[Notice]:
         self._found = [row for row in rows if isinstance(row, text.Held)]
         return []
 
-    def _held_again(self, neighbor: Address, rows: list[text.Message]) -> list[Notice]:
+    def _held_again(self, neighbor: Address, rows: Rows) -> list[Notice]:
         for row in rows:
             if isinstance(row, text.Held) and row.neighbor == neighbor:
                 self._take_over(row)

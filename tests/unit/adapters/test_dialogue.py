@@ -77,10 +77,10 @@ def test_what_a_speaker_must_know_is_asked_first(talk: Talk) -> None:
         "show neighbor summary",
         "show adj-rib out",
     ]
-    found = talk.notices[1]
+    greeted, found, up = talk.notices
+    assert (greeted, up) == (say.Greeted("5.0.15"), say.SessionUp(TOR))
     assert isinstance(found, say.ConfigurationFound)
     assert [n.address for n in found.neighbors] == [TOR, TOR2]
-    assert [talk.notices[0], *talk.notices[2:]] == [say.Greeted("5.0.15"), say.SessionUp(TOR)]
     assert not talk.dialogue.curious
     assert talk.routes() == set()
     talk.dialogue.release()
@@ -219,14 +219,13 @@ def test_a_question_waits_until_all_is_on_the_wire(talk: Talk) -> None:
 
 def test_a_question_that_fails_is_told_and_no_other_answer_lost(talk: Talk) -> None:
     """The next answer belongs to the next question."""
-    talk.far.refused.add("show neighbor configuration")
-    talk.far.established.add(TOR)
+    begun(talk)
+    talk.notices.clear()
+    talk.far.refused.add("reload")
+    talk.dialogue.reload()
     talk.run()
-    assert talk.notices == [
-        say.Greeted("5.0.15"),
-        say.QuestionFailed("show neighbor configuration"),
-        say.SessionUp(TOR),
-    ]
+    assert talk.notices[0] == say.QuestionFailed("reload")
+    assert isinstance(talk.notices[1], say.ConfigurationFound)
 
 
 def test_a_route_that_is_refused_is_told_and_the_others_go(talk: Talk) -> None:
@@ -267,14 +266,25 @@ def test_a_neighbor_that_a_reload_took_away_is_forgotten(talk: Talk) -> None:
     assert not talk.dialogue.window.held(TOR)
 
 
-def test_what_a_neighbor_holds_can_be_asked_again(talk: Talk) -> None:
-    """Somebody reloaded exabgp.conf while the session stood: what it lacks is sent, no more."""
+def test_a_neighbor_that_somebody_changed_is_looked_at_again(talk: Talk) -> None:
+    """They reloaded exabgp.conf while the session stood: what it lacks is sent, no more."""
     begun(talk)
     old = ip_network("192.0.2.77/32")
     talk.far.ribs[TOR] = {ONE, old}
-    talk.dialogue.relearn(TOR)
+    talk.far.text = neighbor_text("10.0.0.1", description="other") + neighbor_text("10.0.0.2")
+    talk.dialogue.ask_configuration()
     talk.run()
     assert talk.routes() == ROUTES.keys()
+
+
+@pytest.mark.parametrize("established", [[], [TOR], [TOR2], [TOR, TOR2]])
+def test_a_neighbor_with_any_as_is_asked_for_otherwise(established: list[Address]) -> None:
+    """ExaBGP's summary fails where a peer-as is `auto`."""
+    talk = Talk(neighbor_text("10.0.0.1", peer_as="auto") + neighbor_text("10.0.0.2"))
+    talk.far.established.update(established)
+    talk.run()
+    assert talk.notices[2:] == [say.SessionUp(neighbor) for neighbor in established]
+    assert not talk.dialogue.curious
 
 
 def test_end_of_rib_follows_the_table(talk: Talk) -> None:
