@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from sys import intern
 
-from exabgp_metallb.parsing.fields import Fields, escaped, shown
+from exabgp_metallb.parsing.fields import Fields, escaped, shared, shown
 from exabgp_metallb.parsing.metadata import created, labels
 from exabgp_metallb.parsing.scalars import address
 from exabgp_metallb.values.addresses import Address, Family, family_of
@@ -63,7 +63,7 @@ def service(root: Fields) -> Service:
         load_balancer_class=spec.text("loadBalancerClass"),
         cluster_ips=cluster_ips,
         headless="None" in (spec.get("clusterIP"), *spec.sequence("clusterIPs")),
-        ip_families=tuple(spec.all_parsed("ipFamilies", _family)),
+        ip_families=shared(tuple(spec.all_parsed("ipFamilies", _family))),
         family_policy=spec.parsed("ipFamilyPolicy", _family_policy) or FamilyPolicy.SINGLE_STACK,
         traffic_policy=spec.parsed("externalTrafficPolicy", _traffic_policy)
         or TrafficPolicy.CLUSTER,
@@ -133,7 +133,7 @@ def _ports(spec: Fields) -> tuple[ServicePort, ...]:
         port = fields.integer("port", 1, 65535)
         if port:
             found.add(_port(protocol, port))
-    return tuple(sorted(found)) if len(found) > 1 else tuple(found)
+    return shared(tuple(sorted(found)))
 
 
 @lru_cache(maxsize=1024)
@@ -237,15 +237,17 @@ def endpoint_slice(root: Fields) -> EndpointSlice | None:
 
 
 def _endpoint(fields: Fields) -> Endpoint:
-    node = fields.text("nodeName")
     conditions = fields.child("conditions")
-    return Endpoint(
-        fields.texts("addresses"),
-        intern(node) if node else None,
+    return _shared_endpoint(
+        len(fields.texts("addresses")),
+        fields.text("nodeName"),
         conditions.boolean("ready"),
         conditions.boolean("serving"),
         conditions.boolean("terminating"),
     )
+
+
+_shared_endpoint = lru_cache(maxsize=4096)(Endpoint)
 
 
 def node(root: Fields) -> Node:

@@ -12,7 +12,8 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.labels import Labels
@@ -28,6 +29,20 @@ MAX_SHOWN = 60
 """Letters of a value that a message shows."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+
+def shared(value: T) -> T:
+    """Return an equal value that was met before, if there was one lately: one of them is enough.
+
+    For values that many objects have: a Service's labels and its selector, the ports of most.
+    """
+    met: T = _met(value)
+    return met
+
+
+@lru_cache(maxsize=4096)
+def _met(value: Any) -> Any:  # noqa: ANN401 -- a cache knows no type variables
+    return value
 
 
 def shown(value: object) -> str:
@@ -331,7 +346,7 @@ class Fields:
     def labels(self, key: str) -> Labels:
         """Return a mapping of text to text as labels; equal words share their memory."""
         intern = sys.intern
-        return frozenset([(intern(k), intern(v)) for k, v in self.words(key).items()])
+        return shared(frozenset([(intern(k), intern(v)) for k, v in self.words(key).items()]))
 
     def _some_words(self, key: str) -> dict[str, str]:
         words = Fields(self.get(key), self.report, self, key)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from sys import intern
 
 from exabgp_metallb.parsing.fields import Fields, escaped
 from exabgp_metallb.parsing.scalars import namespace_name, object_name
@@ -33,7 +34,7 @@ def ref_of(raw: object, *, home: str = HOME) -> ObjectRef:
     if kind and kind not in _CLUSTER_KINDS:
         fallback = "default" if kind in _KINDS_OF_USERS else home
         namespace = _word(metadata.get("namespace")) or fallback
-    return ObjectRef(kind, namespace, _word(metadata.get("name")))
+    return ObjectRef(intern(kind), intern(namespace), _word(metadata.get("name")))
 
 
 def _word(value: object) -> str:
@@ -50,7 +51,7 @@ def check(root: Fields) -> None:
 
 def created(metadata: Fields) -> str:
     """Return creationTimestamp in UTC, so that it sorts as text; "" where there is none."""
-    return metadata.parsed("creationTimestamp", _utc) or ""
+    return intern(metadata.parsed("creationTimestamp", _utc) or "")
 
 
 def _utc(text: str) -> str:

@@ -64,7 +64,7 @@ def _core_object(
     if value is None and not report.faults:
         return None
     faults = tuple(report.faults)
-    version, uid = identity(raw)
+    version, uid = identity(raw) if ref.kind == "Service" else ("", "")  # no other is written to
     return Parsed(
         ref,
         None if faults else value,

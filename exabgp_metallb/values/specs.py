@@ -107,9 +107,9 @@ class Parsed:
     Attributes:
         value: None exactly when there are faults.
         warnings: such as a field that nobody knows; the object stands.
-        version: resourceVersion, which a write can be bound to; "" in files. It and `uid` are no
-            part of what the object says, so two that differ in nothing else are equal.
-        uid: metadata.uid, by which Events find their object.
+        version: resourceVersion of a Service, which a write can be bound to; "" in files. It and
+            `uid` are no part of what the object says, so two that differ in nothing else are equal.
+        uid: metadata.uid of a Service, by which Events find it.
     """
 
     ref: ObjectRef

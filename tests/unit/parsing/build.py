@@ -246,6 +246,6 @@ def slice_of(name: str, of: str, *endpoints: Endpoint) -> EndpointSlice:
     return EndpointSlice(ObjectName("default", name), ObjectName("default", of), endpoints)
 
 
-def endpoint(node: str | None, *, ready: bool | None = True, address: str = "10.0.0.1") -> Endpoint:
+def endpoint(node: str | None, *, ready: bool | None = True) -> Endpoint:
     """Return an endpoint on a node."""
-    return Endpoint((address,), node=node, ready=ready)
+    return Endpoint(1, node=node, ready=ready)

@@ -50,7 +50,7 @@ VALUES = {
     "EndpointSlice": EndpointSlice(
         IT,
         WEB,
-        (Endpoint(("10.1.0.1",), "node-1", ready=True, serving=True, terminating=False),),
+        (Endpoint(1, "node-1", ready=True, serving=True, terminating=False),),
     ),
     "Node": Node(
         name="it",
@@ -278,13 +278,13 @@ def test_a_slice_of_no_service_is_passed_over(labels: Raw | None) -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        pytest.param({}, Endpoint(()), id="empty"),
-        pytest.param({"addresses": ["a", "b"]}, Endpoint(("a", "b")), id="addresses"),
-        pytest.param({"conditions": {}}, Endpoint(()), id="no-conditions"),
+        pytest.param({}, Endpoint(0), id="empty"),
+        pytest.param({"addresses": ["a", "b"]}, Endpoint(2), id="addresses"),
+        pytest.param({"conditions": {}}, Endpoint(0), id="no-conditions"),
         pytest.param(
-            {"conditions": {"ready": False, "serving": None}}, Endpoint((), ready=False), id="null"
+            {"conditions": {"ready": False, "serving": None}}, Endpoint(0, ready=False), id="null"
         ),
-        pytest.param({"nodeName": ""}, Endpoint(()), id="no-node"),
+        pytest.param({"nodeName": ""}, Endpoint(0), id="no-node"),
     ],
 )
 def test_endpoints(raw: Raw, expected: Endpoint) -> None:

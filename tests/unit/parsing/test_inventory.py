@@ -59,7 +59,7 @@ def changes(*, of: Iterable[str] = (), **others: object) -> Changes:
 
 
 N1, N2 = endpoint("n1"), endpoint("n2")
-ENDING = Endpoint(("10.0.0.9",), node="n1", ready=False, serving=True, terminating=True)
+ENDING = Endpoint(1, node="n1", ready=False, serving=True, terminating=True)
 SLICE = slice_of("web-1", "web", N1)
 MOVED = frozenset({WEB_NAME})
 
