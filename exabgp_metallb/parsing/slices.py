@@ -15,7 +15,7 @@ class Slices:
 
     def __init__(self) -> None:
         self._services: dict[ObjectName, ObjectName] = {}  # by slice
-        self._slices: dict[ObjectName, dict[str, EndpointSlice]] = {}  # by Service and name
+        self._slices: dict[ObjectName, tuple[EndpointSlice, ...]] = {}  # by Service, sorted
         self._endpoints: dict[ObjectName, tuple[Endpoint, ...]] = {}
         self.endpoints = MappingProxyType(self._endpoints)
 
@@ -28,26 +28,32 @@ class Slices:
         touched = set()
         service = self._services.pop(name, None)
         if service is not None and (new is None or new.service != service):
-            del self._slices[service][name.name]
+            self._put(service, name, None)
             touched.add(service)
         if new is not None:
             self._services[name] = new.service
-            self._slices.setdefault(new.service, {})[name.name] = new
+            self._put(new.service, name, new)
             touched.add(new.service)
         return {service for service in touched if self._unite(service)}
+
+    def _put(self, service: ObjectName, name: ObjectName, new: EndpointSlice | None) -> None:
+        others = [each for each in self._slices.get(service, ()) if each.name != name]
+        slices = others if new is None else [*others, new]
+        if slices:
+            self._slices[service] = tuple(sorted(slices, key=lambda each: each.name))
+        else:
+            self._slices.pop(service, None)
 
     def _unite(self, service: ObjectName) -> bool:
         """Put the slices of a Service together, and tell whether that matters to anybody."""
         before = self._endpoints.pop(service, ())
-        slices = self._slices[service]
-        if not slices:
-            del self._slices[service]
+        slices = self._slices.get(service)
+        if slices is None:
             return bool(_serving(before))
         if len(slices) == 1:  # as most have: the slice's own tuple, not a copy
-            ((_, only),) = slices.items()
-            now = only.endpoints
+            now = slices[0].endpoints
         else:
-            now = tuple(e for name in sorted(slices) for e in slices[name].endpoints)
+            now = tuple(endpoint for each in slices for endpoint in each.endpoints)
         self._endpoints[service] = now
         return _serving(before) != _serving(now)
 
