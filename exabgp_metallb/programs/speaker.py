@@ -136,7 +136,7 @@ class Speaker:
             else ManagedConfiguration(settings.conf, settings.run, self._dialogue, self._inbox.put)
         )
         self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None  # as ExaBGP showed them
-        self._local_addresses: dict[Address, Address | None] = {}  # of sessions, while they stand
+        self._local_addresses: dict[Address, Address] = {}  # of sessions, while they stand
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
         self._unlisted = set(settings.kinds)  # kinds that the source has not told of
         self._secrets_followed = False
@@ -318,10 +318,13 @@ class Speaker:
         return self._settings.process in neighbor.processes
 
     def _local_address(self, neighbor: Address) -> Address | None:
-        """Return where the session with a neighbor speaks from; asked once for each session."""
-        if neighbor not in self._local_addresses:
-            self._local_addresses[neighbor] = local_address(neighbor)
-        return self._local_addresses[neighbor]
+        """Return where the session with a neighbor speaks from; kept as long as it stands."""
+        if neighbor in self._local_addresses:
+            return self._local_addresses[neighbor]
+        found = local_address(neighbor)
+        if found is not None and self._dialogue.is_up(neighbor):
+            self._local_addresses[neighbor] = found
+        return found
 
     def _name(self, neighbor: Address) -> str:
         peer = self._routes.peers.get(neighbor)

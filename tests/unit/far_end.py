@@ -6,12 +6,14 @@ file, a reload reads that again or is lost, and each command is answered at once
 
 import json
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 
 from exabgp_metallb.adapters.exabgp.neighbors import parse_neighbors
 from exabgp_metallb.values.addresses import Address, Prefix
+
+LOCAL = "10.0.0.11"
 
 NEIGHBOR = """\
 neighbor {address} {{
@@ -153,23 +155,24 @@ class FarEnd:
         if not routes:
             return
         words = head.replace(",", " ").split()
+        next_hop = words[words.index("next-hop") + 1].replace("self", LOCAL)
         for neighbor in [ip_address(w) for v, w in pairwise(words) if v == "neighbor"]:
             prefixes = {ip_network(word) for word in routes.split()}
             held = self.ribs.setdefault(neighbor, set())
             told = prefixes - held if act == "announce" else prefixes & held
             held.difference_update(prefixes) if act == "withdraw" else held.update(prefixes)
-            yield from _sent(neighbor, told, act)
+            yield from _sent(neighbor, told, act, next_hop)
 
 
 def _event(neighbor: Address, kind: str, **more: object) -> str:
-    addresses = {"local": "10.0.0.11", "peer": str(neighbor)}
+    addresses = {"local": LOCAL, "peer": str(neighbor)}
     return json.dumps({"type": kind, "neighbor": {"address": addresses, **more}})
 
 
 def _sent(
-    neighbor: Address, prefixes: Iterable[IPv4Network | IPv6Network], act: str
+    neighbor: Address, prefixes: Iterable[Prefix], act: str, next_hop: str = LOCAL
 ) -> Iterator[str]:
     for prefix in sorted(prefixes, key=str):
         nlri = [{"nlri": str(prefix)}]
-        told = {f"ipv{prefix.version} unicast": {"10.0.0.11": nlri} if act == "announce" else nlri}
+        told = {f"ipv{prefix.version} unicast": {next_hop: nlri} if act == "announce" else nlri}
         yield _event(neighbor, "update", direction="send", message={"update": {act: told}})

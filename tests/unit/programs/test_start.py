@@ -1,0 +1,120 @@
+"""From options to a speaker: what is wrong with a machine is told, and waited for."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from exabgp_metallb.adapters.exabgp.pipe import Pipe
+from exabgp_metallb.adapters.source import Away, Back, Event
+from exabgp_metallb.programs import start
+from exabgp_metallb.programs.options import Options
+from tests.unit.programs.told import Told
+
+WAIT_SECONDS = 20.0
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: lab
+contexts: [{name: lab, context: {cluster: lab, user: lab}}]
+clusters: [{name: lab, cluster: {server: "http://127.0.0.1:9"}}]
+users: [{name: lab, user: {token: t}}]
+"""
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Callable[..., Options]:
+    """Return what makes options, with some of them given."""
+
+    def make(**given: object) -> Options:
+        usual: dict[str, object] = {
+            "node": "node1",
+            "namespace": "metallb-system",
+            "lb_class": None,
+            "manifests": None,
+            "kubeconfig": tmp_path / "kubeconfig",
+            "state_dir": tmp_path / "state",
+            "managed": False,
+            "process": "p",
+        }
+        return Options(**(usual | given))  # type: ignore[arg-type]
+
+    return make
+
+
+def test_a_wrong_kubeconfig_is_told_once_and_waited_for(
+    options: Callable[..., Options], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, then nonsense, then good: the speaker must not die of any of them."""
+    monkeypatch.setattr(start, "RETRY_SECONDS", 0.01)
+    given = options()
+    assert given.kubeconfig is not None
+    heard: SimpleQueue[Event | BaseException] = SimpleQueue()
+    source = start.ClusterSource(given, heard.put)
+    source.start(heard.put)
+    first = heard.get(timeout=WAIT_SECONDS)
+    given.kubeconfig.write_text("nonsense: [")
+    second = heard.get(timeout=WAIT_SECONDS)
+    aside = given.kubeconfig.with_suffix(".new")
+    aside.write_text(KUBECONFIG)
+    aside.rename(given.kubeconfig)
+    third = heard.get(timeout=WAIT_SECONDS)
+    source.follow("Secret")
+    source.stop()
+    assert isinstance(first, Away)
+    assert isinstance(second, Away)
+    assert str(given.kubeconfig) in first.message
+    assert first.message != second.message
+    assert third == Back(start.CLUSTER)
+
+
+def test_a_pod_without_an_account_is_told(options: Callable[..., Options]) -> None:
+    """Neither a kubeconfig nor a cluster around us."""
+    heard: SimpleQueue[Event | BaseException] = SimpleQueue()
+    source = start.ClusterSource(options(kubeconfig=None), heard.put)
+    source.start(heard.put)
+    told = heard.get(timeout=WAIT_SECONDS)
+    source.stop()
+    assert isinstance(told, Away)
+    assert told.what == start.CLUSTER
+
+
+def test_nothing_on_this_machine_stops_a_speaker(
+    options: Callable[..., Options], tmp_path: Path, told: Told
+) -> None:
+    """A state directory that cannot be made, an address for metrics that is not ours."""
+    (tmp_path / "file").write_text("")
+    given = options(state_dir=tmp_path / "file" / "x", metrics=("192.0.2.1", 1))
+    start.speaker(given)
+    assert told.count("nothing is kept over a restart; set --state-dir") == 1
+    assert told.count("no metrics on 192.0.2.1:1") == 1
+
+
+def test_what_nobody_foresaw_is_told_and_waited_out(
+    options: Callable[..., Options], monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    """Status 1, with a traceback, and not at once."""
+    lingered = []
+
+    def broken(_: Options) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr(start, "speaker", broken)
+    monkeypatch.setattr(start, "linger", lambda: lingered.append(True))
+    assert start.run_speaker(options()) == 1
+    assert lingered == [True]
+    assert told.count("nobody foresaw this") == 1
+
+
+def test_waiting_ends_with_exabgp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what it writes meanwhile is read, however much that is."""
+    stdin, theirs = os.pipe()
+    monkeypatch.setattr(start, "Pipe", partial(Pipe, stdin=stdin))
+    os.write(theirs, b"done\n" * 1000)
+    os.close(theirs)
+    start.linger()
+    os.close(stdin)
