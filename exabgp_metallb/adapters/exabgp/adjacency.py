@@ -94,7 +94,8 @@ class Adjacency:
         urgent: what to write before all bulk.
         bulk: what else to write.
         end_of_rib: the families whose End-of-RIB is still to be sent, after `initial`.
-        initial: the prefixes that were to be sent when the session came up and are not yet.
+        initial: what the session was to be sent as it came up: the prefixes, and how many of their
+            changes are not flushed yet (two where one was on its way already).
     """
 
     address: Address
@@ -105,7 +106,7 @@ class Adjacency:
     urgent: Queue = field(default_factory=dict)
     bulk: Queue = field(default_factory=dict)
     end_of_rib: tuple[Family, ...] = ()
-    initial: set[Prefix] = field(default_factory=set)
+    initial: dict[Prefix, int] = field(default_factory=dict)
     _flights: deque[Flight] = field(default_factory=deque)  # the oldest first
     _heard_at: float = -math.inf
     _stirred: bool = False  # an event came since the clock was last looked at
@@ -119,6 +120,13 @@ class Adjacency:
         return self.urgent, self.bulk
 
     # What happens to the session.
+
+    def close_with(self, end_of_rib: tuple[Family, ...]) -> None:
+        """Have End-of-RIB sent once all that is queued now is flushed."""
+        queued = (prefix for queue in self.queues for bucket in queue.values() for prefix in bucket)
+        self.initial = dict.fromkeys(queued, 1)
+        self.initial.update((p, 2 if p in self.waiting else 1) for p in self.unflushed)
+        self.end_of_rib = end_of_rib
 
     def ended(self, in_flight: Iterable[Flight]) -> "Adjacency":
         """Return the neighbor without its session: what ExaBGP has taken it will send again.
@@ -242,7 +250,10 @@ class Adjacency:
                 self._release(prefix, again)
 
     def _release(self, prefix: Prefix, again: list[Prefix]) -> None:
-        self.initial.discard(prefix)
+        if prefix in self.initial:
+            self.initial[prefix] -= 1
+            if not self.initial[prefix]:
+                del self.initial[prefix]
         if prefix in self.waiting:
             self.waiting.discard(prefix)
             again.append(prefix)

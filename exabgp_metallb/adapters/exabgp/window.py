@@ -70,9 +70,7 @@ class Window:
         self._refused = {entry for entry in self._refused if entry[0] != neighbor}
         self._look_at_all(state, withdrawals=state.urgent)
         if end_of_rib:
-            state.end_of_rib = end_of_rib
-            queued = (bucket for queue in (state.urgent, state.bulk) for bucket in queue.values())
-            state.initial = set(state.unflushed).union(*queued)
+            state.close_with(end_of_rib)
 
     def down(self, neighbor: Address) -> None:
         """Note that a session ended: nothing more is sent; ExaBGP keeps its routes."""
@@ -143,14 +141,15 @@ class Window:
         flight = self._in_flight.popleft()
         line = flight.line
         states = [self._neighbors[n] for n in line.neighbors if n in self._neighbors]
-        again = [(state.address, p) for state in states for p in state.refused(flight)]
-        if len(line.prefixes) != 1 or len(line.neighbors) != 1:
-            self._singles.extend(again)
-            return None
-        for neighbor, prefix in again:
-            self._refused.add((neighbor, prefix))
-            self._neighbors[neighbor].initial.discard(prefix)
-        return line if again else None
+        again = [(state, prefix) for state in states for prefix in state.refused(flight)]
+        alone = len(line.prefixes) == len(line.neighbors) == 1
+        if alone and again and self._wish(*again[0]) == line.attributes:
+            state, prefix = again[0]
+            self._refused.add((state.address, prefix))
+            state.initial.pop(prefix, None)
+            return line
+        self._singles.extend((state.address, prefix) for state, prefix in again)
+        return None
 
     def flushed(
         self,
@@ -223,7 +222,7 @@ class Window:
             return
         wanted = self._wish(state, prefix)
         if not self._due(state, prefix, wanted):
-            state.initial.discard(prefix)
+            state.initial.pop(prefix, None)
             return
         into = withdrawals if wanted is None else queue
         into.setdefault(self._kinds.of(wanted, prefix), {})[prefix] = None
@@ -271,7 +270,7 @@ class Window:
             return None
         wanted = self._wish(state, prefix)
         if not self._due(state, prefix, wanted):
-            state.initial.discard(prefix)
+            state.initial.pop(prefix, None)
             return None
         return self._line([state], self._kinds.of(wanted, prefix), [prefix])
 
