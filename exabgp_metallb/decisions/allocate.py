@@ -106,7 +106,7 @@ class Allocator:
 
     @property
     def outcomes(self) -> Mapping[ObjectName, Outcome]:
-        """The last outcome of each Service, as a view that follows the decision."""
+        """The last outcome of each Service without its events, as a view that follows along."""
         return MappingProxyType(self._outcomes)
 
     def usage(self) -> Mapping[str, PoolUsage]:
@@ -216,11 +216,13 @@ class Allocator:
         self, name: ObjectName, service: Service | None, course: Course
     ) -> tuple[Address, ...]:
         """Return the addresses that a Service has, whether or not it may keep them."""
-        lease = self.leases.get(name) or course.held.get(name)
+        lease = self.leases.get(name)
         if lease is not None:
             return lease.addresses
         if service is None or name in self._outcomes or name in course.results:
             return ()
+        if name in course.held:
+            return course.held[name].addresses
         return service.ingress if service.is_load_balancer or service.allocated_pool else ()
 
     def _claim_again(self, names: list[ObjectName], new: PoolIndex | None, course: Course) -> None:
@@ -312,7 +314,7 @@ class Allocator:
         pool = self._eligibility.pools.pool_of(address)
         if pool is None:
             return
-        places = (pool.name, None) if pool in self._eligibility.general else (pool.name,)
+        places = (pool.name, None) if self._eligibility.is_general(pool) else (pool.name,)
         tried: set[ObjectName] = set()
         while name := self._next_hopeful(pool, places, address, tried):
             tried.add(name)
@@ -360,6 +362,6 @@ class Allocator:
         if name not in self._services:
             self._outcomes.pop(name, None)
             return
-        self._outcomes[name] = outcome
+        self._outcomes[name] = replace(outcome, events=()) if outcome.events else outcome
         if outcome.refused is not None:
             self._refused.add(name)

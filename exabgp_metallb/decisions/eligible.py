@@ -44,11 +44,16 @@ class Eligibility:
     def __init__(self, pools: PoolIndex, namespaces: Mapping[str, Namespace]) -> None:
         self.pools = pools
         self._namespaces = namespaces
-        auto = [pool for pool in pools.by_name.values() if pool.auto_assign]
-        self.general = tuple(pool for pool in auto if pool.allocation is None)
-        pinned = [pool for pool in auto if pool.allocation is not None]
+        every = pools.by_name.values()
+        self.general = tuple(pool for pool in every if self.is_general(pool))
+        pinned = [pool for pool in every if pool.auto_assign and pool.allocation is not None]
         self._pinned = tuple(sorted(pinned, key=_trial_order))
         self._by_namespace: dict[str, tuple[Pool, ...]] = {}
+
+    @staticmethod
+    def is_general(pool: Pool) -> bool:
+        """Tell whether any Service may get addresses from a pool unasked."""
+        return pool.auto_assign and pool.allocation is None
 
     def pinned(self, service: Service) -> tuple[Pool, ...]:
         """Return the pools with a serviceAllocation that serve this Service unasked, in order."""

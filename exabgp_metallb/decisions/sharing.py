@@ -44,7 +44,10 @@ def terms_of_lease(lease: Lease) -> Terms:
 
 
 class Holding:
-    """One address in use: its holders and what they have agreed on."""
+    """One address in use: its holders and what they have agreed on.
+
+    `ports` tells who uses which; it stays empty where nobody else may come, as most addresses are.
+    """
 
     __slots__ = ("holders", "ports", "share_key")
 
@@ -56,13 +59,14 @@ class Holding:
     def add(self, name: ObjectName, ports: Iterable[ServicePort]) -> None:
         """Let one more Service in; `admits` was asked before."""
         self.holders.add(name)
-        self.ports.update((port, name) for port in ports)
+        if self.share_key[0]:
+            self.ports.update((port, name) for port in ports)
 
     def remove(self, name: ObjectName, ports: Iterable[ServicePort]) -> None:
         """Let a holder go."""
         self.holders.remove(name)
-        for port in set(ports):
-            del self.ports[port]
+        for port in ports:
+            self.ports.pop(port, None)
 
     def is_alone(self, name: ObjectName) -> bool:
         """Tell whether nobody else holds the address."""
