@@ -5,7 +5,7 @@ Node, not for each of ten thousand faults of one kind.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from loguru import logger
 
@@ -52,9 +52,9 @@ class Report:
             known = f"{_dotted(OLDEST)} or later, below {_dotted(NEWER)}"
             logger.warning("ExaBGP {}: not tried; use {}", version, known)
 
-    def decided_all(self, node: str, table: RibTable) -> None:
-        """Tell of a decision over everything, in one line."""
-        self._verdicts = dict(table.refused)
+    def decided_all(self, node: str, table: RibTable, services: Iterable[ObjectName]) -> None:
+        """Tell of a decision over all Services there are, in one line."""
+        self._verdicts = {name: table.refused.get(name) for name in services}
         sessions = table.view.sessions
         logger.info(
             "decided for node {}: {} sessions, {} routes, {} Services not announced",

@@ -8,6 +8,7 @@ No ExaBGP outlives its parent, however that ends: the next one would fight it fo
 """
 
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
@@ -43,6 +44,7 @@ EXABGP_ENVIRONMENT: Mapping[str, str] = {
 }
 """ExaBGP's settings, each as the environment variable that its env file would hold."""
 
+LOCK_NAME = "run.lock"
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
@@ -62,8 +64,22 @@ class Supervisor:
         self._starts: deque[float] = deque(maxlen=STARTS)
 
     def run(self) -> int:
-        """Return the exit status: 0 after SIGTERM or SIGINT, 1 when ExaBGP cannot be kept alive."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Return the exit status: 0 after SIGTERM or SIGINT, 1 when ExaBGP cannot be kept alive.
+
+        Raises:
+            OSError: the folder of exabgp.conf cannot be used.
+        """
+        folder = self._path.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / LOCK_NAME).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.error("{}: another `exabgp-metallb run` uses it; set --state-dir", folder)
+                return 1
+            return self._keep_alive()
+
+    def _keep_alive(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         while not self._stopping:

@@ -403,7 +403,8 @@ class Speaker:
 
     def _tell(self, touched: Touched) -> None:
         if touched.everything:
-            self._report.decided_all(self._settings.node, self._routes.table)
+            services = self._inventory.snapshot().services
+            self._report.decided_all(self._settings.node, self._routes.table, services)
         self._report.decided(touched.verdicts)
         if touched.faults:
             self._report.faults(self._inventory.faults)

@@ -16,7 +16,7 @@ MEANINGS = {
     (6, 0): "session ceased",
     (6, 1): "the router's maximum number of prefixes was reached",
     (6, 2): "administratively shut down",
-    (6, 3): "the neighbor was taken out of the configuration",
+    (6, 3): "the neighbor was taken out of the configuration, or changed in it",
     (6, 4): "administratively reset",
     (6, 5): "connection rejected: the router has no neighbor with our address, or it is shut down",
     (6, 6): "the configuration of the neighbor changed",

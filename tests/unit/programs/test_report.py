@@ -43,10 +43,12 @@ def test_a_decision_over_everything_is_one_line(report: Report, told: Told) -> N
     """And what it decided is not told again Service by Service."""
     table = RibTable(NodeView(Intent(), Node(name="node1")))
     table.refused[WEB] = NO
-    report.decided_all("node1", table)
-    report.decided({WEB: NO})
+    old, new = ObjectName("default", "old"), ObjectName("default", "new")
+    report.decided_all("node1", table, [WEB, old])
+    report.decided({WEB: NO, old: None, new: None})
     assert told.lines == [
-        "INFO decided for node node1: 0 sessions, 0 routes, 1 Services not announced\n"
+        "INFO decided for node node1: 0 sessions, 0 routes, 1 Services not announced\n",
+        "INFO Service default/new: announced\n",
     ]
 
 

@@ -147,6 +147,15 @@ def test_nothing_outlives_it(family: Family) -> None:
     family.wait(lambda: not any(map(is_alive, below)))
 
 
+def test_a_second_one_does_not_start(family: Family, tmp_path: Path, told: Told) -> None:
+    """Two would fight for the sessions of one node; the first is not disturbed."""
+    below = family.below()
+    state = tmp_path / "manifests" / "state"
+    assert Supervisor(state / "exabgp.conf", {}).run() == 1
+    assert told.count(f"{state}: another `exabgp-metallb run` uses it") == 1
+    assert all(map(is_alive, below))
+
+
 def test_a_state_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     """With what to do; no traceback."""
     words = ["run", "--manifests", str(tmp_path), "--state-dir", "/proc/nowhere"]
