@@ -19,11 +19,12 @@ class Retries(Generic[Name]):
         self._failures: dict[Name, int] = {}
         self._due_at: dict[Name, float] = {}
 
-    def failed(self, name: Name, now: float) -> None:
-        """Note that it was in vain."""
+    def failed(self, name: Name, now: float) -> int:
+        """Note that it was in vain, and return how often it was."""
         failures = self._failures.get(name, 0)
         self._failures[name] = failures + 1
-        self._due_at[name] = now + min(FIRST_SECONDS * 2.0**failures, LONGEST_SECONDS)
+        self._due_at[name] = now + min(FIRST_SECONDS * 2.0 ** min(failures, 9), LONGEST_SECONDS)
+        return failures + 1
 
     def over(self, name: Name) -> None:
         """Note that there is nothing to try again."""
@@ -57,7 +58,7 @@ class Refusals:
         logger.warning(
             "{} {}: {}; it is tried again{}",
             what,
-            sent.key,
+            getattr(sent.key, "service", sent.key),
             sent.error,
             f"; {more} more like this since the last line" if more else "",
         )

@@ -9,12 +9,14 @@ What a Service shows is written as `decisions.publish` allows; its Events follow
 (`decisions.tidings`). Counters of pools and the ConfigurationState are written each second at most.
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 
 from loguru import logger
 
 from exabgp_metallb.adapters.kubernetes import writes
-from exabgp_metallb.adapters.kubernetes.writes import DeposedError, Sent
+from exabgp_metallb.adapters.kubernetes.writes import DeposedError, Request, Sent
 from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Put
 from exabgp_metallb.decisions.allocate import Allocator
 from exabgp_metallb.decisions.publish import Publication
@@ -46,6 +48,18 @@ KINDS = frozenset(
 but for Secrets: a password decides no address."""
 
 
+EVENT_ATTEMPTS = 6  # half a minute; a Service's condition says the same
+
+
+@dataclass(frozen=True, slots=True)
+class _EventKey:
+    """An Event on its way; it is known by its number."""
+
+    number: int
+    service: ObjectName = field(compare=False)
+    request: Request = field(compare=False)
+
+
 class Tenure:
     """What a controller knows and does while it leads.
 
@@ -73,6 +87,8 @@ class Tenure:
         self._bound: dict[ObjectName, str] = {}  # the version that the last write is bound to
         self._touched: set[ObjectName] = set()  # may show now what was decided
         self._retries = Retries[ObjectName]()
+        self._events = Retries[_EventKey]()
+        self._numbers = count()
         self._refusals = Refusals()
         self._summaries = Summaries(namespace, submit)
 
@@ -110,10 +126,10 @@ class Tenure:
         """Note what became of a write."""
         if isinstance(sent.key, ObjectName):
             self._service_sent(sent.key, sent, now)
-        elif sent.key is not None:
+        elif isinstance(sent.key, _EventKey):
+            self._event_sent(sent.key, sent, now)
+        else:
             self._summaries.sent(sent, now)
-        elif sent.error is not None and not sent.missing:  # nobody misses an Event of what is gone
-            self._refusals.tell("Event", sent, now)
 
     def _service_sent(self, name: ObjectName, sent: Sent, now: float) -> None:
         self._touched.add(name)
@@ -132,6 +148,14 @@ class Tenure:
         self._retries.failed(name, now)
         if not sent.conflict and not isinstance(sent.error, DeposedError):
             self._refusals.tell("Service", sent, now)
+
+    def _event_sent(self, key: _EventKey, sent: Sent, now: float) -> None:
+        if sent.passing and self._events.failed(key, now) < EVENT_ATTEMPTS:
+            return
+        self._events.over(key)
+        told = sent.error is None or sent.conflict  # it is there from an attempt before
+        if not (told or sent.missing):  # nobody misses an Event of what is gone
+            self._refusals.tell("Event on Service", sent, now)
 
     # What is decided.
 
@@ -206,6 +230,8 @@ class Tenure:
     # What is written.
 
     def _write(self, now: float, wall: datetime) -> None:
+        for key in self._events.take_due(now):
+            self._submit(key, key.request)
         for name in self._retries.take_due(now):
             self._publication.retry(name)
         for write in self._publication.writes():
@@ -225,7 +251,8 @@ class Tenure:
         uid = self._services.uid(name)
         for event in self._tidings.take(name, now) if uid else ():
             logger.info("Service {}: {}: {}", name, event.reason, event.message)
-            self._submit(None, writes.service_event(name, uid, event, wall))
+            request = writes.service_event(name, uid, event, wall)
+            self._submit(_EventKey(next(self._numbers), name, request), request)
 
     def _all_faults(self) -> tuple[str, ...]:
         return tuple(map(str, self._inventory.faults))

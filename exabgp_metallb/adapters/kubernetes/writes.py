@@ -6,6 +6,7 @@ object, and the decision is taken again). Status and annotation of a Service go 
 API takes both on the status subresource, as MetalLB's controller uses it.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -44,12 +45,17 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request, ready to be sent."""
+    """One request, ready to be sent.
+
+    Attributes:
+        may_wait: until nothing else is to be sent.
+    """
 
     method: str
     path: str
     body: Body | None = None
     content_type: str = JSON
+    may_wait: bool = False
 
 
 def service_status(write: StatusWrite, version: str, now: datetime) -> Request:
@@ -88,11 +94,16 @@ def _condition(condition: Condition, before: Condition | None, now: datetime) ->
 
 
 def service_event(name: ObjectName, uid: str, event: Event, now: datetime) -> Request:
-    """Return the write of an Event on a Service (core/v1 Event)."""
+    """Return the write of an Event on a Service (core/v1 Event).
+
+    It is named for what it says and when, so that sending it twice makes one Event (409 Conflict).
+    """
+    said = f"{uid} {event.reason} {event.message} {now.isoformat()}"
+    digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     body = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{name.name[:200]}.", "namespace": name.namespace},
+        "metadata": {"name": f"{name.name[:200]}.{digest}", "namespace": name.namespace},
         "involvedObject": {
             "apiVersion": "v1",
             "kind": "Service",
@@ -109,7 +120,7 @@ def service_event(name: ObjectName, uid: str, event: Event, now: datetime) -> Re
         "count": 1,
     }
     path = f"/api/v1/namespaces/{quote(name.namespace)}/events"
-    return Request(method="POST", path=path, body=body, content_type=JSON)
+    return Request(method="POST", path=path, body=body, content_type=JSON, may_wait=True)
 
 
 def pool_status(namespace: str, name: str, usage: PoolUsage) -> Request:
@@ -298,6 +309,11 @@ class Sent:
         return self.status == HTTPStatus.CONFLICT
 
     @property
+    def passing(self) -> bool:
+        """Tell whether the same write may well be done at another time."""
+        return self.unknown or self.status == HTTPStatus.TOO_MANY_REQUESTS
+
+    @property
     def missing(self) -> bool:
         """Tell whether there is no such object."""
         return self.status == HTTPStatus.NOT_FOUND
@@ -308,11 +324,11 @@ class DeposedError(ApiError):
 
 
 _Queued = tuple[int, int, tuple[int, object, Request] | None]  # urgency, number, what to send
-_STATUS, _EVENT, _END = range(3)
+_NOW, _LATER, _END = range(3)
 
 
 class Writers:
-    """Threads that send writes, each once: what has a key first, in the order given.
+    """Threads that send writes, each once, in the order given; what may wait comes last.
 
     Args:
         connection: to the API.
@@ -351,8 +367,8 @@ class Writers:
             each.start()
 
     def submit(self, term: int, key: object, request: Request) -> None:
-        """Have a write sent, one for the owner of a leadership. One without a key may wait."""
-        urgency = _EVENT if key is None else _STATUS
+        """Have a write of a leadership sent."""
+        urgency = _LATER if request.may_wait else _NOW
         self._queue.put((urgency, next(self._numbers), (term, key, request)))
 
     def stop(self, seconds: float) -> bool:

@@ -83,6 +83,7 @@ class MemoryCluster:
         self.deaf = False
         self.vitals = ControllerVitals()
         self._version = 0
+        self._event_names: set[str] = set()
         self._unheard: list[Event] = []
         self._terms = 0
         self._listener: Listener | None = None
@@ -254,6 +255,9 @@ class MemoryCluster:
         if request.path.endswith("/events"):
             body = request.body or {}
             name = body["involvedObject"]["name"]
+            if body["metadata"]["name"] in self._event_names:
+                raise ApiError("already exists", status=HTTPStatus.CONFLICT)
+            self._event_names.add(body["metadata"]["name"])
             self.told_owners.append((name, body["reason"], body["message"]))
             return {}
         if "/ipaddresspools/" in request.path:

@@ -367,6 +367,21 @@ def test_a_service_that_is_edited_in_a_loop_gets_few_events() -> None:
     assert "192.0.2.3" in cluster.condition("web")["message"]
 
 
+def test_an_event_without_an_answer_is_sent_again_and_told_once() -> None:
+    """By its name the API knows it again."""
+    cluster = MemoryCluster(POOL, service("web"))
+    cluster.elect()
+    cluster.answer(key=WEB)
+    cluster.turn()
+    for how in ("lost", "done, answer lost"):
+        index = next(i for i, (*_, request) in enumerate(cluster.flying) if request.may_wait)
+        cluster.answer(index, how)
+        cluster.turn()
+        cluster.turn(30.0)
+    cluster.settle()
+    assert [reason for reason, _ in cluster.events("web")] == ["IPAllocated"]
+
+
 def test_those_that_wait_are_not_told_again_when_it_is_the_same_again() -> None:
     """Others come and go; there is still no room."""
     cluster = MemoryCluster(
