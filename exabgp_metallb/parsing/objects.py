@@ -15,7 +15,7 @@ from exabgp_metallb.parsing.metadata import HOME, check, identity, ref_of
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.specs import Parsed, Value
 
-__all__ = ["HOME", "KINDS", "items", "parse", "ref_of"]
+__all__ = ["HOME", "KINDS", "is_list", "items", "parse", "ref_of"]
 
 _CORE: Mapping[tuple[str, str], Callable[[Fields], Value | None]] = {
     ("v1", "Service"): core.service,
@@ -108,6 +108,11 @@ def items(raw: object) -> list[object]:
         else:
             waiting.extend(reversed(listed))
     return found
+
+
+def is_list(raw: object) -> bool:
+    """Tell whether this is a list, whose items `items` returns."""
+    return _listed(raw) is not None
 
 
 def _listed(raw: object) -> list[object] | None:

@@ -20,7 +20,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -57,6 +57,9 @@ _OLD_OCTAL = re.compile(r"[-+]?0[0-7]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
+Each = Callable[[dict[str, object]], object]
+
+
 class TextError(Error, ValueError):
     """A text is neither YAML nor JSON as kubectl reads them; nothing of it is used.
 
@@ -71,11 +74,17 @@ class TextError(Error, ValueError):
         self.column = column
 
 
-def documents(text: str) -> list[object]:
+def documents(text: str, *, each: Each | None = None) -> list[object]:
     """Return the documents of a YAML stream, or of JSON values one after another; no empty ones.
 
     A document is a dict with keys of text, a list, a str, an int, a float or a bool. Aliases share
     one object, so treat all of it as read-only.
+
+    Args:
+        text: all of it.
+        each: given each dict of JSON as soon as its end is read, the innermost first; what it
+            returns stands in the dict's place. Of YAML, which may merge what it read before, it is
+            given nothing.
 
     Raises:
         TextError: the text cannot be read; says where and why.
@@ -83,16 +92,16 @@ def documents(text: str) -> list[object]:
     text = text.removeprefix(_BOM)
     if text.lstrip()[:1] in ("{", "["):  # as kubectl: JSON first, and YAML where that fails
         with suppress(ValueError, RecursionError):
-            return _json_documents(text)
+            return _json_documents(text, _decoder(each))
     return _yaml_documents(text)
 
 
-def _json_documents(text: str) -> list[object]:
+def _json_documents(text: str, decoder: json.JSONDecoder) -> list[object]:
     """Return JSON values one after another; ValueError sends the text on to the YAML reader."""
     found: list[object] = []
     end = 0
     while (start := _after_space(text, end)) < len(text):
-        value, end = _JSON.raw_decode(text, start)
+        value, end = decoder.raw_decode(text, start)
         _refuse_depth(value)
         found.append(value)
     return found
@@ -118,9 +127,16 @@ def _refuse_depth(value: object) -> None:
     raise ValueError("nested too deeply")
 
 
-def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+def _decoder(each: Each | None) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_unique if each is None else lambda pairs: each(_unique(pairs)),
+        parse_constant=_refuse_constant,
+        parse_float=lambda digits: _whole(float(digits)),
+    )
+
+
+def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     """Build a JSON object; the YAML reader says where a key stands twice."""
-    pairs = list(pairs)
     value = dict(pairs)
     if len(value) < len(pairs):
         raise ValueError("a key stands twice")
@@ -137,11 +153,6 @@ def _whole(value: float) -> int | float:
 
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_JSON = json.JSONDecoder(
-    object_pairs_hook=_unique,
-    parse_constant=_refuse_constant,
-    parse_float=lambda digits: _whole(float(digits)),
-)
 
 
 def plain(text: str) -> object:

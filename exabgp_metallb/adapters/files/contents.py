@@ -1,9 +1,24 @@
-"""The bytes of a manifest -> its objects, with errors that name the file and the line."""
+"""The bytes of a manifest -> its objects, with errors that name the file and the line.
+
+An object of JSON is parsed as soon as its end is read, and only its value is kept: the tree of a
+List with ten thousand Services takes 60 MiB, which a process does not get rid of again. Everything
+else is parsed once the whole file is read.
+"""
+
+from dataclasses import dataclass
+from functools import partial
 
 from exabgp_metallb.errors import SourceError
 from exabgp_metallb.parsing import objects
 from exabgp_metallb.parsing.text import TextError, documents
 from exabgp_metallb.values.specs import Parsed
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What stands in the place of an object that was parsed already; None: it is not used."""
+
+    parsed: Parsed | None
 
 
 def parse(data: bytes, place: str, *, home: str) -> list[Parsed]:
@@ -18,7 +33,7 @@ def parse(data: bytes, place: str, *, home: str) -> list[Parsed]:
         SourceError: this is no text, or neither YAML nor JSON.
     """
     try:
-        found = documents(data.decode())
+        found = documents(data.decode(), each=partial(_read_early, home=home))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"byte {data[error.start]:#04x} is not UTF-8: save the file in that encoding"
@@ -29,7 +44,16 @@ def parse(data: bytes, place: str, *, home: str) -> list[Parsed]:
     while found:
         raws = objects.items(found.pop(0))
         raws.reverse()
-        while raws:  # what has been parsed is let go: a big List may take 100 MiB as it is
-            if one := objects.parse(raws.pop(), home=home):
+        while raws:  # what has been parsed is let go
+            raw = raws.pop()
+            one = raw.parsed if isinstance(raw, _Read) else objects.parse(raw, home=home)
+            if one is not None:
                 parsed.append(one)
     return parsed
+
+
+def _read_early(raw: dict[str, object], *, home: str) -> object:
+    """Parse what is a whole object by its looks, and no list of others."""
+    if "apiVersion" in raw and "metadata" in raw and "kind" in raw and not objects.is_list(raw):
+        return _Read(objects.parse(raw, home=home))
+    return raw
