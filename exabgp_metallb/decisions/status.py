@@ -8,6 +8,8 @@ from exabgp_metallb.values.publication import Showing
 ALLOCATED = "Allocated"
 """The reason of a condition that holds."""
 
+LONGEST_MESSAGE = 32768  # meta/v1 Condition; what the API would refuse is never decided
+
 
 def shown(service: Service) -> Showing:
     """Return what a Service shows in the API now."""
@@ -37,7 +39,8 @@ def showing(outcome: Outcome) -> Showing:
 def _condition(outcome: Outcome) -> Condition:
     complaint = outcome.refused or outcome.complaint
     if complaint is not None:
-        return Condition(holds=False, reason=complaint.reason, message=complaint.message)
+        message = complaint.message[:LONGEST_MESSAGE]
+        return Condition(holds=False, reason=complaint.reason, message=message)
     assert outcome.lease is not None  # noqa: S101 -- the caller saw that there is one or the other
     addresses = " and ".join(map(str, outcome.lease.addresses))
     message = f"{addresses} from IPAddressPool {outcome.lease.pool}"

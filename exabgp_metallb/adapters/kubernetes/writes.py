@@ -37,7 +37,7 @@ JSON = "application/json"
 
 STATE_CONDITION = "poolReconcilerValid"  # as MetalLB's controller names it
 
-LONGEST_MESSAGE = 32768  # of a condition (meta/v1 Condition)
+LONGEST_SUMMARY = 32768  # of a condition (meta/v1 Condition)
 LONGEST_NOTE = 1024  # of an Event
 
 Body = dict[str, Any]
@@ -86,7 +86,7 @@ def _condition(condition: Condition, before: Condition | None, now: datetime) ->
         "type": ADDRESS_ALLOCATED,
         "status": "True" if condition.holds else "False",
         "reason": condition.reason,
-        "message": condition.message[:LONGEST_MESSAGE],
+        "message": condition.message,
     }
     if before is None or before.holds != condition.holds:
         body["lastTransitionTime"] = timestamp(now)
@@ -152,7 +152,7 @@ class State:
     @property
     def summary(self) -> str:
         """All faults, as far as they have room."""
-        return "\n".join(self.faults)[:LONGEST_MESSAGE]
+        return "\n".join(self.faults)[:LONGEST_SUMMARY]
 
 
 def read_state(namespace: str) -> Request:
