@@ -3,13 +3,10 @@
 Work is counted in calls and lines of our own code, which is the same on every machine.
 """
 
-import sys
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -17,25 +14,8 @@ from exabgp_metallb.decisions.allocate import Allocator, allocate, placed
 from exabgp_metallb.values.addresses import AddressRange
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.objects import ObjectName, Service
+from tests.effort import lines_run
 from tests.unit.decisions.builders import by_name, held, name_of, pool, service
-
-
-def lines_run(work: Callable[[], object]) -> int:
-    """Return how many lines of the package a call runs."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _arg: object) -> Any:  # noqa: ANN401 -- of itself
-        nonlocal count
-        count += event == "line"
-        return trace if "exabgp_metallb" in frame.f_code.co_filename else None
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 def services(count: int, *, key: str = "") -> dict[ObjectName, Service]:
