@@ -7,7 +7,7 @@ import pytest
 
 
 def missing(reason: str) -> NoReturn:
-    """End the test: skip it with the reason, or fail it where CI=true says that nothing is missing."""
+    """End the test: skip it with the reason, or fail it where CI=true says nothing may miss."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
