@@ -257,9 +257,9 @@ class Inventory:
         self._show(name)
 
     def _show(self, name: ObjectName) -> None:
-        service = self._services.get(name)
-        if service is not None and name in self._addresses:
-            service = replace(service, ingress=self._addresses[name], foreign_ingress=())
+        service, addresses = self._services.get(name), self._addresses.get(name)
+        if service is not None and addresses is not None and _shows_other(service, addresses):
+            service = replace(service, ingress=addresses, foreign_ingress=())
         if service != self._shown.get(name):
             _put(self._shown, name, service)
             self._changed.services.add(name)
@@ -301,6 +301,10 @@ class _Changed:
     namespaces: set[str] = field(default_factory=set)
     services: set[ObjectName] = field(default_factory=set)
     endpoints: set[ObjectName] = field(default_factory=set)
+
+
+def _shows_other(service: Service, addresses: tuple[Address, ...]) -> bool:
+    return service.ingress != addresses or bool(service.foreign_ingress)
 
 
 def _as(wanted: type[V], value: object) -> V | None:

@@ -67,8 +67,9 @@ class Standalone:
             str(name): {"pool": lease.pool, "addresses": [str(a) for a in lease.addresses]}
             for name, lease in sorted(self._allocator.leases.items())
         }
+        text = json.dumps(leases).replace("}, ", "},\n")  # `indent` would take ten times as long
         try:
-            write_aside(self._path, json.dumps(leases, indent=1).encode(), mode=0o600)
+            write_aside(self._path, text.encode(), mode=0o600)
         except OSError as error:
             logger.error("{}: {}: leases are not kept over a restart", self._path, error.strerror)
 
