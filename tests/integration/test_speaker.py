@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from tests.integration.lab.frr import FrrFactory
 from tests.integration.lab.history import Event, Kind
 from tests.integration.lab.network import Host, Lab
 from tests.integration.lab.router import (
@@ -554,7 +555,7 @@ def test_a_bad_peer_harms_no_other(
 
 
 def test_a_node_that_is_not_there_announces_what_needs_no_node(
-    tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: NodeFactory
+    tor: Host, node1: Host, manifests: Manifests, frr: FrrFactory, start: NodeFactory
 ) -> None:
     """A name that no Node has: told once, with the names there are; no selector matches."""
     manifests.put(
@@ -564,7 +565,7 @@ def test_a_node_that_is_not_there_announces_what_needs_no_node(
         service("web", "192.0.2.1"),
         slice_of("web", "node1"),
     )
-    held = router(tor, config(node1))
+    held = frr(tor, config(node1))
     running = start(node1, name="typo")
     held.wait_next_hops({WEB: [NODE1]})
     manifests.put(slice_of("web"))
@@ -638,7 +639,7 @@ def test_a_node_that_boots_without_its_source_announces_what_it_did(
 
 
 def test_addresses_given_without_a_cluster_stay(
-    tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: NodeFactory
+    tor: Host, node1: Host, manifests: Manifests, frr: FrrFactory, start: NodeFactory
 ) -> None:
     """A Service that would have been served first gets what is left, and no restart changes it."""
     manifests.put(
@@ -648,7 +649,7 @@ def test_addresses_given_without_a_cluster_stay(
         service("m", created="2026-02-01T00:00:00Z"),
         slice_of("m", "node1"),
     )
-    held = router(tor, config(node1))
+    held = frr(tor, config(node1))
     running = start(node1)
     held.wait_next_hops({"192.0.2.4/32": [NODE1]})
     both = {"192.0.2.4/32": [NODE1], "192.0.2.5/32": [NODE1]}
