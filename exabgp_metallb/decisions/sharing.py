@@ -16,6 +16,8 @@ from exabgp_metallb.values.objects import ObjectName, Service, ServicePort, Traf
 ShareKey = tuple[str, Labels]
 """Sharing key and backend: what all holders of an address have in common."""
 
+_NO_BACKEND: Labels = frozenset()  # one for all: each frozenset takes 216 bytes, empty ones too
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -34,7 +36,7 @@ class Terms:
 def terms_of(service: Service) -> Terms:
     """Return the terms on which a Service asks for addresses."""
     local = service.traffic_policy is TrafficPolicy.LOCAL
-    backend: Labels = service.selector if local else frozenset()
+    backend = service.selector if local else _NO_BACKEND
     return Terms(service.ports, service.request.sharing_key, backend)
 
 
