@@ -14,9 +14,11 @@ The rules, in their order, are MetalLB's (bgp_controller.go ShouldAnnounce); the
 is the reason.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 from exabgp_metallb.decisions.pools import PoolIndex
 from exabgp_metallb.decisions.sessions import node_address, sessions_of
@@ -46,6 +48,7 @@ EXCLUDE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
 """KEP-1143; its value does not matter."""
 
 PeerName = str
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +159,16 @@ def announced_pool(service: Service, pools: PoolIndex) -> Pool | Refused:
         return Refused(Reason.INVALID_IP, message)
     if not service.ingress:
         return Refused(Reason.NO_IP_ALLOCATED, "the Service has no address yet")
-    pool = pools.pool_of(service.ingress[0])
-    strays = [a for a in service.ingress if pool is None or pools.pool_of(a) is not pool]
-    if pool is not None and not strays:
+    held = {address: pools.pool_of(address) for address in service.ingress}
+    pool = held[service.ingress[0]]
+    if pool is not None and all(other is pool for other in held.values()):
         return pool
-    stray = min(strays, key=address_order)
-    where = "no IPAddressPool" if pool is None else f"not in IPAddressPool {pool.name}"
-    return Refused(Reason.IP_NOT_ALLOWED, f"{stray} is in {where}: its addresses need one pool")
+    where = ", ".join(
+        f"{address} is in {'no IPAddressPool' if p is None else f'IPAddressPool {p.name}'}"
+        for address, p in sorted(held.items(), key=lambda item: address_order(item[0]))
+    )
+    message = f"{where}: the addresses of a Service must be in one pool"
+    return Refused(Reason.IP_NOT_ALLOWED, message)
 
 
 def _matching(service: Service, pool: Pool, view: NodeView) -> list[BgpAdvertisement] | Refused:
@@ -266,7 +272,8 @@ class RibTable:
         self.view = view
         self.refused: dict[ObjectName, Refused] = {}
         self._contributed: dict[ObjectName, tuple[Contribution, ...]] = {}
-        self._askers: dict[tuple[PeerName, Prefix], dict[ObjectName, list[Attributes]]] = {}
+        self._askers: dict[tuple[PeerName, Prefix], _Askers] = {}
+        self._merged: dict[frozenset[Attributes], Attributes] = {}  # one object for equal routes
         self._ribs: dict[PeerName, dict[Prefix, Attributes]] = {
             session.peer.name: {} for session in view.sessions
         }
@@ -277,7 +284,8 @@ class RibTable:
 
     def services_of(self, peer: PeerName, prefix: Prefix) -> tuple[ObjectName, ...]:
         """Return the Services that a route is there for, sorted."""
-        return tuple(sorted(self._askers.get((peer, prefix), ())))
+        askers = self._askers.get((peer, prefix))
+        return () if askers is None else tuple(sorted(askers.services))
 
     def update(
         self, name: ObjectName, service: Service | None, endpoints: Iterable[Endpoint]
@@ -302,22 +310,55 @@ class RibTable:
         self, name: ObjectName, before: tuple[Contribution, ...], now: tuple[Contribution, ...]
     ) -> tuple[tuple[PeerName, Prefix], ...]:
         touched = dict.fromkeys((c.peer, c.prefix) for c in (*before, *now))
-        for key in touched:
-            self._askers.setdefault(key, {}).pop(name, None)
         for c in now:
-            self._askers[c.peer, c.prefix].setdefault(name, []).append(c.attributes)
+            self._askers.setdefault((c.peer, c.prefix), _Askers()).add(name, c.attributes)
+        for c in before:
+            self._askers[c.peer, c.prefix].remove(name, c.attributes)
         for peer, prefix in touched:
             self._derive(peer, prefix)
         return tuple(touched)
 
     def _derive(self, peer: PeerName, prefix: Prefix) -> None:
-        askers = self._askers[peer, prefix]
-        if not askers:
+        wishes = self._askers[peer, prefix].wishes
+        if not wishes:
             del self._askers[peer, prefix]
-            self._ribs[peer].pop(prefix, None)
-            return
-        wishes = {attributes for asked in askers.values() for attributes in asked}
-        self._ribs[peer][prefix] = wishes.pop() if len(wishes) == 1 else merged(wishes)
+            del self._ribs[peer][prefix]
+        elif len(wishes) == 1:
+            (self._ribs[peer][prefix],) = wishes
+        else:
+            self._ribs[peer][prefix] = self._union(frozenset(wishes))
+
+    def _union(self, wishes: frozenset[Attributes]) -> Attributes:
+        if wishes not in self._merged:
+            self._merged[wishes] = merged(wishes)
+        return self._merged[wishes]
+
+
+class _Askers:
+    """Who asks for one route, and with which attributes, each with how often.
+
+    Ten thousand Services may share one aggregate, so that one of them must not cost a look at all.
+    """
+
+    __slots__ = ("services", "wishes")
+
+    def __init__(self) -> None:
+        self.services: Counter[ObjectName] = Counter()
+        self.wishes: Counter[Attributes] = Counter()
+
+    def add(self, service: ObjectName, attributes: Attributes) -> None:
+        self.services[service] += 1
+        self.wishes[attributes] += 1
+
+    def remove(self, service: ObjectName, attributes: Attributes) -> None:
+        _less(self.services, service)
+        _less(self.wishes, attributes)
+
+
+def _less(counter: Counter[_Item], item: _Item) -> None:
+    counter[item] -= 1
+    if not counter[item]:
+        del counter[item]
 
 
 def rib_table(snapshot: Snapshot, view: NodeView) -> RibTable:

@@ -12,7 +12,8 @@ from exabgp_metallb.values.rib import AdjRibOut, Attributes
 
 def drained(rib: AdjRibOut, peer: Peer) -> AdjRibOut:
     """Return the first phase of a drain: the same prefixes, each as the last choice."""
-    return {prefix: _worst(attributes, peer) for prefix, attributes in rib.items()}
+    worst = {attributes: _worst(attributes, peer) for attributes in set(rib.values())}
+    return {prefix: worst[attributes] for prefix, attributes in rib.items()}
 
 
 def _worst(attributes: Attributes, peer: Peer) -> Attributes:
