@@ -35,6 +35,9 @@ SETTINGS = frozenset(
 UNSET = frozenset({"None", "auto", "disable", "false"})
 """How ExaBGP shows a setting that the file leaves out, or leaves to ExaBGP."""
 
+BARE = "source-interface"
+"""ExaBGP shows it without quotes, so a device that is called None looks like none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredNeighbor:
@@ -98,7 +101,7 @@ def _neighbor(block: list[str]) -> ConfiguredNeighbor:
             families.add(Family(int(name[-1])))
         elif name == "processes":
             processes.update(value.strip("[] ").split())
-        elif name in SETTINGS and value not in UNSET:
+        elif name in SETTINGS and (value.strip('"') if name == BARE else value) not in UNSET:
             settings.setdefault(name, value.strip('"'))
     local = settings.get("local-address")
     return ConfiguredNeighbor(

@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from exabgp_metallb.adapters.exabgp import conf
@@ -98,6 +98,7 @@ def test_no_password_is_kept() -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])  # Unicode tables are made at first use
+@example([replace(PLAIN, vrf="None")])
 @given(st.lists(peers(), max_size=3, unique_by=lambda peer: peer.address))
 def test_exabgp_shows_what_we_wrote(listed: list[Peer]) -> None:
     """So that a reload is known to have been carried out, and to have not."""
