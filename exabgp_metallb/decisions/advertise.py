@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from exabgp_metallb.decisions.pools import PoolIndex
 from exabgp_metallb.decisions.sessions import node_address, sessions_of
-from exabgp_metallb.parsing.conflicts import conflict
+from exabgp_metallb.parsing.intent.conflicts import conflict
 from exabgp_metallb.values.addresses import (
     Family,
     Prefix,

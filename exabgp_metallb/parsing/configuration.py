@@ -8,7 +8,7 @@ that it depends on has changed; while its value stays the same it stays the same
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-from exabgp_metallb.parsing.resolve import Resolved, Specs, resolve
+from exabgp_metallb.parsing.intent.resolve import Resolved, Specs, resolve
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.intent import BfdProfile, Pool
 from exabgp_metallb.values.objects import Node, NodeName, Secret

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from exabgp_metallb.parsing.configuration import Configuration
-from exabgp_metallb.parsing.resources import Resolved, in_order
+from exabgp_metallb.parsing.intent.resources import Resolved, in_order
 from exabgp_metallb.parsing.slices import Slices
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.faults import Fault, ObjectRef

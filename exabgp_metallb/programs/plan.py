@@ -17,7 +17,7 @@ from exabgp_metallb.decisions.advertise import (
     contributions,
     rib_table,
 )
-from exabgp_metallb.decisions.allocate import allocate
+from exabgp_metallb.decisions.allocation.allocate import allocate
 from exabgp_metallb.decisions.drain import drained
 from exabgp_metallb.decisions.sessions import sessions_of
 from exabgp_metallb.errors import UsageError

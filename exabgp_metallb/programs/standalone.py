@@ -15,7 +15,7 @@ from pathlib import Path
 from loguru import logger
 
 from exabgp_metallb.adapters.files.aside import write_aside
-from exabgp_metallb.decisions.allocate import Allocator
+from exabgp_metallb.decisions.allocation.allocate import Allocator
 from exabgp_metallb.parsing.inventory import Changes, Inventory
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.lease import Lease, Leases

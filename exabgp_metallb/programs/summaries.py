@@ -11,7 +11,7 @@ from datetime import datetime
 from exabgp_metallb.adapters.kubernetes import writes
 from exabgp_metallb.adapters.kubernetes.writes import DeposedError, Request, Sent, State
 from exabgp_metallb.adapters.source import Event, Gone, Listed, Put
-from exabgp_metallb.decisions.allocate import Allocator
+from exabgp_metallb.decisions.allocation.allocate import Allocator
 from exabgp_metallb.programs.refusals import Refusals
 from exabgp_metallb.values.outcome import PoolUsage
 

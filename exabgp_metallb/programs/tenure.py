@@ -18,7 +18,7 @@ from loguru import logger
 from exabgp_metallb.adapters.kubernetes import writes
 from exabgp_metallb.adapters.kubernetes.writes import DeposedError, Request, Sent
 from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Put
-from exabgp_metallb.decisions.allocate import Allocator
+from exabgp_metallb.decisions.allocation.allocate import Allocator
 from exabgp_metallb.decisions.publish import Publication
 from exabgp_metallb.decisions.status import showing, shown
 from exabgp_metallb.decisions.tidings import Tidings

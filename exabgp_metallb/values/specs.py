@@ -1,6 +1,6 @@
 """Resources as their authors wrote them: each checked by itself, its references still names.
 
-`parsing.resolve` turns all of them together into an `Intent`.
+`parsing.intent.resolve` turns all of them together into an `Intent`.
 """
 
 from dataclasses import dataclass, field

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
-from exabgp_metallb.decisions.allocate import Allocator
+from exabgp_metallb.decisions.allocation.allocate import Allocator
 from exabgp_metallb.values.addresses import AddressRange
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.objects import ObjectName, Service, ServicePort
@@ -201,7 +201,9 @@ def patched(kube: ApiServer, objects: list[Object]) -> None:
     def patch(obj: Object) -> None:
         if not hasattr(clients, "client"):
             clients.client = Client(kube.admin_kubeconfig)
-        status = {"loadBalancer": {"ingress": [{"ip": "203.0.113.1", "ipMode": "VIP"}]}}
+        number = int(obj["metadata"]["name"].rpartition("-")[2])
+        address = str(ip_address("198.18.0.0") + number)
+        status = {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
         clients.client.patch(obj, {"status": status}, subresource="status")
 
     with ThreadPoolExecutor(CALLERS) as callers:

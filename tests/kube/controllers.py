@@ -163,7 +163,7 @@ class Judge:
         self._version = ""
         self.shown: dict[str, Object] = {}
         self._holders: dict[str, set[str]] = {}  # uids by address
-        self._left: set[str] = set()  # uids that were no LoadBalancer since their last address
+        self._asked: set[str] = set()  # uids whose owners asked since the address changed last
         self.doubles: list[str] = []
         self.moves: list[str] = []
         self.events = 0
@@ -182,9 +182,9 @@ class Judge:
 
     def verdict(self) -> None:
         """Assert that nothing was seen that must never be."""
-        assert self.errors == []
-        assert self.doubles == []
-        assert self.moves == []
+        assert self.errors == [], self.errors
+        assert self.doubles == [], "\n".join(self.doubles)
+        assert self.moves == [], "\n".join(self.moves)
 
     def given(self) -> dict[str, str]:
         """Return which Service shows which address, for those with addresses."""
@@ -248,11 +248,11 @@ class Judge:
         if before is not None:
             self._drop(before)
             if addresses_of(before) not in ((), addresses_of(found)):
-                if not asked(before, found) and uid not in self._left:
+                if uid not in self._asked and not asks(found):
                     self.moves.append(told(before, found))
-                self._left.discard(uid)
-        if found["spec"]["type"] != "LoadBalancer":
-            self._left.add(uid)
+                self._asked.discard(uid)
+        if asks(found):
+            self._asked.add(uid)  # also when it is taken back: the answer may be on its way
         self.shown[uid] = found
         for address in addresses_of(found):
             holders = self._holders.setdefault(address, set())
@@ -262,13 +262,12 @@ class Judge:
                 self.doubles.append(f"{address}: {' and '.join(names)}")
 
 
-def asked(before: Object, after: Object) -> bool:
-    """Tell whether the owner of a Service asked for another address than it had."""
-    if after["spec"]["type"] != "LoadBalancer" or before["spec"]["type"] != "LoadBalancer":
+def asks(found: Object) -> bool:
+    """Tell whether the owner of a Service asks for another address than it shows, or for none."""
+    if found["spec"]["type"] != "LoadBalancer":
         return True
-    annotations = after["metadata"].get("annotations") or {}
-    wanted = annotations.get("metallb.io/loadBalancerIPs")
-    return wanted is not None and (wanted,) != addresses_of(before)
+    wanted = (found["metadata"].get("annotations") or {}).get("metallb.io/loadBalancerIPs")
+    return wanted is not None and (wanted,) != addresses_of(found)
 
 
 def told(before: Object, after: Object) -> str:

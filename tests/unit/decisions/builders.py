@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any
 
-from exabgp_metallb.decisions.allocate import allocate
+from exabgp_metallb.decisions.allocation.allocate import allocate
 from exabgp_metallb.values.addresses import Address, AddressRange
 from exabgp_metallb.values.intent import Pool, ServiceAllocation
 from exabgp_metallb.values.labels import Labels, LabelSelector

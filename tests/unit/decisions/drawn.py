@@ -46,6 +46,7 @@ service_allocations = st.builds(
     service_selectors=st.lists(selectors, max_size=1).map(tuple),
     max_per_namespace=st.sampled_from([None, None, 0, 1, 2]),
 )
+quotas = st.builds(ServiceAllocation, max_per_namespace=st.integers(0, 2))
 
 
 @st.composite
@@ -64,7 +65,7 @@ def pool_sets(draw: st.DrawFn) -> tuple[Pool, ...]:
                     ranges=tuple(reversed(spans) if draw(st.booleans()) else spans),
                     auto_assign=draw(st.sampled_from([True, True, False])),
                     avoid_buggy_ips=draw(st.sampled_from([False, False, True])),
-                    allocation=draw(st.none() | st.none() | service_allocations),
+                    allocation=draw(st.none() | st.none() | quotas | service_allocations),
                 )
             )
     return tuple(pools)
@@ -102,7 +103,18 @@ address_requests = st.builds(
 _TCP, _TLS, _UDP = ServicePort("TCP", 80), ServicePort("TCP", 443), ServicePort("UDP", 80)
 service_ports = st.sampled_from([(_TCP,), (_TCP,), (_TLS,), (_UDP,), (_TLS, _TCP), (_TCP, _UDP)])
 
-services = st.builds(
+plain_services = st.builds(
+    Service,
+    name=st.sampled_from(SERVICE_NAMES),
+    created=st.sampled_from(["1", "2", "3"]),
+    cluster_ips=st.sampled_from([(_CLUSTER_4,), (_CLUSTER_4,), (_CLUSTER_4, _CLUSTER_6)]),
+    family_policy=st.sampled_from(FamilyPolicy),
+    ports=service_ports,
+    request=st.builds(AddressRequest, sharing_key=st.sampled_from(["", "k", "k"])),
+)
+"""Services that ask for nothing special, and often share."""
+
+odd_services = st.builds(
     Service,
     name=st.sampled_from(SERVICE_NAMES),
     created=st.sampled_from(["1", "2", "3"]),
@@ -121,6 +133,8 @@ services = st.builds(
     selector=label_sets,
     request=address_requests,
 )
+
+services = plain_services | odd_services
 """Services without a status."""
 
 services_with_status = st.builds(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exabgp_metallb.decisions.allocate import Allocator, allocate, placed
+from exabgp_metallb.decisions.allocation.allocate import Allocator, allocate, placed
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.lease import Lease
 from exabgp_metallb.values.objects import AddressRequest, Service

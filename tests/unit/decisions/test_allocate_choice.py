@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exabgp_metallb.decisions.allocate import Allocator
+from exabgp_metallb.decisions.allocation.allocate import Allocator
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.labels import LabelSelector, Operator, Requirement
 from exabgp_metallb.values.objects import Service

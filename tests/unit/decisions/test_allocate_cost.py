@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from exabgp_metallb.decisions.allocate import Allocator, allocate, placed
+from exabgp_metallb.decisions.allocation.allocate import Allocator, allocate, placed
 from exabgp_metallb.values.addresses import AddressRange
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.objects import ObjectName, Service

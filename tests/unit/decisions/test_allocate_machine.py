@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from exabgp_metallb.decisions.allocate import Allocator, allocate, placed
-from exabgp_metallb.decisions.ledger import Ledger
+from exabgp_metallb.decisions.allocation.allocate import Allocator, allocate, placed
+from exabgp_metallb.decisions.allocation.ledger import Ledger
 from exabgp_metallb.decisions.pools import PoolIndex
 from exabgp_metallb.values.addresses import Address, family_of
 from exabgp_metallb.values.intent import Pool

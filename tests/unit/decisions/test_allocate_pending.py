@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from exabgp_metallb.decisions.allocate import Allocator
-from exabgp_metallb.decisions.course import Course
+from exabgp_metallb.decisions.allocation.allocate import Allocator
+from exabgp_metallb.decisions.allocation.course import Course
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.objects import ObjectName, Service
 from exabgp_metallb.values.outcome import LeaseChange, Outcome

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exabgp_metallb.decisions.allocate import Allocator, allocate
+from exabgp_metallb.decisions.allocation.allocate import Allocator, allocate
 from exabgp_metallb.values.outcome import INT64_MAX, PoolUsage
 from tests.unit.decisions.builders import by_name, name_of, pool, service
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exabgp_metallb.decisions.sharing import Group, Holding, Terms, terms_of
+from exabgp_metallb.decisions.allocation.sharing import Group, Holding, Terms, terms_of
 from exabgp_metallb.values.objects import ObjectName, ServicePort
 from tests.unit.decisions.builders import TCP_80, TCP_443, UDP_80, labels, service
 

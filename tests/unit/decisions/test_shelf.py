@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exabgp_metallb.decisions.shelf import Shelf, is_buggy
+from exabgp_metallb.decisions.allocation.shelf import Shelf, is_buggy
 from exabgp_metallb.values.addresses import AddressRange
 from tests.unit.decisions.builders import addresses, span
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from exabgp_metallb.parsing.resolve import Specs
+from exabgp_metallb.parsing.intent.resolve import Specs
 from exabgp_metallb.values.addresses import AddressRange, Family
 from exabgp_metallb.values.intent import BfdProfile, Community, Pool
 from exabgp_metallb.values.labels import LabelSelector, Operator, Requirement

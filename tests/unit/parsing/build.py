@@ -5,7 +5,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Protocol, TypeVar
 
-from exabgp_metallb.parsing.resolve import Resolved, Specs, resolve
+from exabgp_metallb.parsing.intent.resolve import Resolved, Specs, resolve
 from exabgp_metallb.values.addresses import AddressRange
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.intent import (

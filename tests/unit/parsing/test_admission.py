@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exabgp_metallb.parsing.conflicts import LocalPrefs, Nodes, Placed, conflict, share
-from exabgp_metallb.parsing.nearest import Nearest
-from exabgp_metallb.parsing.overlaps import TakenRanges, shortest_prefix
-from exabgp_metallb.parsing.references import Aliases, PeerReferences
-from exabgp_metallb.parsing.resolve import Specs, resolve
-from exabgp_metallb.parsing.selection import LabelIndex
+from exabgp_metallb.parsing.intent.conflicts import LocalPrefs, Nodes, Placed, conflict, share
+from exabgp_metallb.parsing.intent.nearest import Nearest
+from exabgp_metallb.parsing.intent.overlaps import TakenRanges, shortest_prefix
+from exabgp_metallb.parsing.intent.references import Aliases, PeerReferences
+from exabgp_metallb.parsing.intent.resolve import Specs, resolve
+from exabgp_metallb.parsing.intent.selection import LabelIndex
 from exabgp_metallb.values.addresses import AddressRange, Family
 from exabgp_metallb.values.intent import BfdProfile, BgpAdvertisement, Peer, Pool
 from exabgp_metallb.values.labels import Labels, LabelSelector, any_matches

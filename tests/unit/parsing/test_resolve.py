@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exabgp_metallb.parsing.resolve import Resolved, Specs, resolve
+from exabgp_metallb.parsing.intent.resolve import Resolved, Specs, resolve
 from exabgp_metallb.values.intent import BfdProfile, Community, LargeCommunity, Password
 from tests.unit.parsing import arbitrary
 from tests.unit.parsing.build import (

@@ -7,8 +7,8 @@ is back as soon as the other appears. No message holds a password.
 from dataclasses import replace
 
 from exabgp_metallb.parsing.fields import shown
-from exabgp_metallb.parsing.nearest import Nearest
-from exabgp_metallb.parsing.resources import Specs
+from exabgp_metallb.parsing.intent.nearest import Nearest
+from exabgp_metallb.parsing.intent.resources import Specs
 from exabgp_metallb.values.faults import Fault
 from exabgp_metallb.values.intent import (
     BgpAdvertisement,

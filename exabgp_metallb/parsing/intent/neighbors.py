@@ -6,9 +6,9 @@ share none, so a node of such a group has one peer, and a new one need only look
 
 from dataclasses import dataclass, field, replace
 
-from exabgp_metallb.parsing.conflicts import Nodes
 from exabgp_metallb.parsing.fields import shown
-from exabgp_metallb.parsing.resources import Problem
+from exabgp_metallb.parsing.intent.conflicts import Nodes
+from exabgp_metallb.parsing.intent.resources import Problem
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.intent import Peer
 

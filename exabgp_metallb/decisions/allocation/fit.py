@@ -1,9 +1,9 @@
 """May this Service hold this address, and if not, why not and what would help."""
 
-from exabgp_metallb.decisions.eligible import Eligibility, listed
-from exabgp_metallb.decisions.ledger import Ledger
-from exabgp_metallb.decisions.sharing import Holding, Terms
-from exabgp_metallb.decisions.shelf import is_buggy
+from exabgp_metallb.decisions.allocation.eligible import Eligibility, listed
+from exabgp_metallb.decisions.allocation.ledger import Ledger
+from exabgp_metallb.decisions.allocation.sharing import Holding, Terms
+from exabgp_metallb.decisions.allocation.shelf import is_buggy
 from exabgp_metallb.values.addresses import Address, Family, family_of
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.objects import FamilyPolicy, Service

@@ -1,4 +1,4 @@
-"""What `parsing.resolve` takes and gives."""
+"""What `resolve` takes and gives."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

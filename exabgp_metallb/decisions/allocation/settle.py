@@ -11,8 +11,8 @@ that turns from dual stack to single stack keeps its address of the family left.
 
 from dataclasses import dataclass
 
-from exabgp_metallb.decisions.eligible import NAMES_SHOWN, Eligibility, listed
-from exabgp_metallb.decisions.fit import (
+from exabgp_metallb.decisions.allocation.eligible import NAMES_SHOWN, Eligibility, listed
+from exabgp_metallb.decisions.allocation.fit import (
     BOTH,
     families_of,
     no_pair_left,
@@ -22,8 +22,8 @@ from exabgp_metallb.decisions.fit import (
     spelled,
     unfit,
 )
-from exabgp_metallb.decisions.ledger import Ledger
-from exabgp_metallb.decisions.sharing import Terms, terms_of
+from exabgp_metallb.decisions.allocation.ledger import Ledger
+from exabgp_metallb.decisions.allocation.sharing import Terms, terms_of
 from exabgp_metallb.values.addresses import Address, Family, family_of
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.lease import Lease

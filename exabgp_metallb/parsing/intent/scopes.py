@@ -9,10 +9,10 @@ few scopes and kinds and not 10**8 pairs.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from exabgp_metallb.parsing.conflicts import LocalPrefs, Nodes, Placed
-from exabgp_metallb.parsing.overlaps import shortest_prefix
-from exabgp_metallb.parsing.resources import Problem
-from exabgp_metallb.parsing.selection import LabelIndex
+from exabgp_metallb.parsing.intent.conflicts import LocalPrefs, Nodes, Placed
+from exabgp_metallb.parsing.intent.overlaps import shortest_prefix
+from exabgp_metallb.parsing.intent.resources import Problem
+from exabgp_metallb.parsing.intent.selection import LabelIndex
 from exabgp_metallb.values.addresses import AddressRange, Family
 from exabgp_metallb.values.intent import BgpAdvertisement, Pool
 from exabgp_metallb.values.specs import PoolChoice

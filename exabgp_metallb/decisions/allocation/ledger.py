@@ -8,9 +8,15 @@ any of them.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from exabgp_metallb.decisions.allocation.sharing import (
+    Group,
+    Holding,
+    ShareKey,
+    Terms,
+    terms_of_lease,
+)
+from exabgp_metallb.decisions.allocation.shelf import Shelf
 from exabgp_metallb.decisions.pools import PoolIndex
-from exabgp_metallb.decisions.sharing import Group, Holding, ShareKey, Terms, terms_of_lease
-from exabgp_metallb.decisions.shelf import Shelf
 from exabgp_metallb.values.addresses import Address, Family, family_of
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.lease import Lease, Leases

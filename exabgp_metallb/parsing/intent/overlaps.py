@@ -9,7 +9,7 @@ O(n log n) in all to file and O(log^2 n) each to check, in whatever order they c
 from bisect import bisect_right
 from operator import itemgetter
 
-from exabgp_metallb.parsing.resources import Problem
+from exabgp_metallb.parsing.intent.resources import Problem
 from exabgp_metallb.values.addresses import AddressRange, Family
 from exabgp_metallb.values.intent import Pool
 

@@ -1,6 +1,6 @@
 """The words for a decision: what changed for a Service, and the Events that tell its owner."""
 
-from exabgp_metallb.decisions.settle import Placing
+from exabgp_metallb.decisions.allocation.settle import Placing
 from exabgp_metallb.values.addresses import Address, family_of
 from exabgp_metallb.values.lease import Lease
 from exabgp_metallb.values.objects import FamilyPolicy, ObjectName, Service

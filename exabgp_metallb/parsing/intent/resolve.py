@@ -2,9 +2,9 @@
 
 What comes in is right by itself. It goes through three steps, and none of them looks back:
 
-1. Names (`parsing.references`). Aliases become communities, Secrets passwords. What names
+1. Names (`references`). Aliases become communities, Secrets passwords. What names
    something that does not exist (yet) is left out, and waits.
-2. Admission (`parsing.admission`). Pools, peers and advertisements are taken in by age, and one
+2. Admission (`admission`). Pools, peers and advertisements are taken in by age, and one
    that is at odds with those that stand is refused.
 3. Pools of advertisements. An advertisement is for those of its pools that stand. Names of pools
    and peers that nobody has are no fault, as in MetalLB, but each gets a warning.
@@ -19,12 +19,12 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TypeVar
 
-from exabgp_metallb.parsing.admission import Admission
 from exabgp_metallb.parsing.fields import shown
-from exabgp_metallb.parsing.nearest import Nearest
-from exabgp_metallb.parsing.references import Aliases, PeerReferences
-from exabgp_metallb.parsing.resources import Resolved, Specs, in_order
-from exabgp_metallb.parsing.scopes import Scopes
+from exabgp_metallb.parsing.intent.admission import Admission
+from exabgp_metallb.parsing.intent.nearest import Nearest
+from exabgp_metallb.parsing.intent.references import Aliases, PeerReferences
+from exabgp_metallb.parsing.intent.resources import Resolved, Specs, in_order
+from exabgp_metallb.parsing.intent.scopes import Scopes
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.intent import Intent
 from exabgp_metallb.values.specs import PoolChoice

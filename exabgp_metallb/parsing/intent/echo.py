@@ -7,9 +7,9 @@ and has a BFDProfile with echoMode. Whichever comes last is refused.
 
 from collections.abc import Iterable, Mapping
 
-from exabgp_metallb.parsing.conflicts import Nodes, Placed, share
-from exabgp_metallb.parsing.resources import Problem
-from exabgp_metallb.parsing.scopes import Scope
+from exabgp_metallb.parsing.intent.conflicts import Nodes, Placed, share
+from exabgp_metallb.parsing.intent.resources import Problem
+from exabgp_metallb.parsing.intent.scopes import Scope
 from exabgp_metallb.values.addresses import Family
 from exabgp_metallb.values.intent import BfdProfile, Peer, Pool
 

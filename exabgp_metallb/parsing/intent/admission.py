@@ -11,7 +11,7 @@ The rules are those of reference 6 that need more than one object:
 
     10  IPAddressPool     shares addresses with a pool
     20  BGPAdvertisement  announces shorter prefixes than a pool's ranges have room for
-    21  BGPAdvertisement  gives the prefixes of a pool another localPref (`parsing.conflicts`)
+    21  BGPAdvertisement  gives the prefixes of a pool another localPref (`conflicts`)
     22  BGPAdvertisement  brings a pool with IPv6 to a peer whose BFDProfile has echoMode: bfdd has
                           no echo for IPv6
     19  BGPAdvertisement  says the same as another
@@ -27,13 +27,13 @@ Two rules of MetalLB's FRR mode are not here, since ExaBGP keeps router id and A
 from collections.abc import Iterable
 from dataclasses import replace
 
-from exabgp_metallb.parsing.conflicts import Nodes, Placed
-from exabgp_metallb.parsing.echo import Echo
-from exabgp_metallb.parsing.neighbors import TakenNeighbors
-from exabgp_metallb.parsing.overlaps import TakenRanges
-from exabgp_metallb.parsing.resources import Problem, Specs
-from exabgp_metallb.parsing.scopes import Scopes
-from exabgp_metallb.parsing.selection import LabelIndex
+from exabgp_metallb.parsing.intent.conflicts import Nodes, Placed
+from exabgp_metallb.parsing.intent.echo import Echo
+from exabgp_metallb.parsing.intent.neighbors import TakenNeighbors
+from exabgp_metallb.parsing.intent.overlaps import TakenRanges
+from exabgp_metallb.parsing.intent.resources import Problem, Specs
+from exabgp_metallb.parsing.intent.scopes import Scopes
+from exabgp_metallb.parsing.intent.selection import LabelIndex
 from exabgp_metallb.values.faults import Fault
 from exabgp_metallb.values.intent import BgpAdvertisement, Peer, Pool
 from exabgp_metallb.values.labels import LabelSelector

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from exabgp_metallb.decisions.settle import Need, Wait
-from exabgp_metallb.decisions.sharing import ShareKey, Terms
+from exabgp_metallb.decisions.allocation.settle import Need, Wait
+from exabgp_metallb.decisions.allocation.sharing import ShareKey, Terms
 from exabgp_metallb.values.addresses import Address, Family
 from exabgp_metallb.values.objects import ObjectName, ServicePort
 

@@ -22,15 +22,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from exabgp_metallb.decisions.course import Begun, Course, writing_order
-from exabgp_metallb.decisions.eligible import Eligibility
-from exabgp_metallb.decisions.fit import may_have_none, over_quota
-from exabgp_metallb.decisions.ledger import Ledger, usages
-from exabgp_metallb.decisions.outcomes import outcome_of
+from exabgp_metallb.decisions.allocation.course import Begun, Course, writing_order
+from exabgp_metallb.decisions.allocation.eligible import Eligibility
+from exabgp_metallb.decisions.allocation.fit import may_have_none, over_quota
+from exabgp_metallb.decisions.allocation.ledger import Ledger, usages
+from exabgp_metallb.decisions.allocation.outcomes import outcome_of
+from exabgp_metallb.decisions.allocation.settle import Placing, keeping, lease_of, placing, staying
+from exabgp_metallb.decisions.allocation.sharing import terms_of
+from exabgp_metallb.decisions.allocation.waiting import Waiting
 from exabgp_metallb.decisions.pools import PoolIndex
-from exabgp_metallb.decisions.settle import Placing, keeping, lease_of, placing, staying
-from exabgp_metallb.decisions.sharing import terms_of
-from exabgp_metallb.decisions.waiting import Waiting
 from exabgp_metallb.values.addresses import Address, address_order, family_of
 from exabgp_metallb.values.intent import Pool
 from exabgp_metallb.values.lease import Lease, Leases

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from exabgp_metallb.decisions.settle import Placing
-from exabgp_metallb.decisions.waiting import Turn
+from exabgp_metallb.decisions.allocation.settle import Placing
+from exabgp_metallb.decisions.allocation.waiting import Turn
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.lease import Lease, Leases
 from exabgp_metallb.values.objects import ObjectName

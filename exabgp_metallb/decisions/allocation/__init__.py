@@ -1,0 +1,1 @@
+"""Which Service holds which addresses: `allocate` decides, the other modules are its parts."""

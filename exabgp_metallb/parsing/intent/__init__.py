@@ -1,0 +1,1 @@
+"""All resources together: names looked up, objects at odds refused, an Intent made of the rest."""
