@@ -11,6 +11,7 @@ limit Events in the same way (tools/record/events_cache.go: 25, and one each fiv
 
 from collections.abc import Iterable
 
+from exabgp_metallb.decisions.allowance import Allowance
 from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.outcome import Event
 
@@ -24,7 +25,7 @@ class Tidings:
 
     def __init__(self) -> None:
         self._waiting: dict[ObjectName, tuple[Event, ...]] = {}
-        self._spent: dict[ObjectName, tuple[float, float]] = {}  # how many, as of when
+        self._allowance = Allowance(BURST, PAUSE_SECONDS)
 
     def add(self, name: ObjectName, events: Iterable[Event]) -> None:
         """Take the Events of a decision about a Service."""
@@ -35,16 +36,9 @@ class Tidings:
     def gone(self, name: ObjectName) -> None:
         """Forget a Service."""
         self._waiting.pop(name, None)
-        self._spent.pop(name, None)
+        self._allowance.gone(name)
 
     def take(self, name: ObjectName, now: float) -> tuple[Event, ...]:
         """Return the Events to write now that a Service shows the decision."""
         events = self._waiting.pop(name, ())
-        return tuple(event for event in events if self._may_spend(name, now))
-
-    def _may_spend(self, name: ObjectName, now: float) -> bool:
-        spent, since = self._spent.get(name, (0.0, now))
-        spent = max(0.0, spent - (now - since) / PAUSE_SECONDS)
-        may = spent + 1 <= BURST
-        self._spent[name] = (spent + 1 if may else spent, now)
-        return may
+        return tuple(event for event in events if self._allowance.spend(name, now))

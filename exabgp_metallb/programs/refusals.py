@@ -26,6 +26,10 @@ class Retries(Generic[Name]):
         self._due_at[name] = now + min(FIRST_SECONDS * 2.0 ** min(failures, 9), LONGEST_SECONDS)
         return failures + 1
 
+    def postpone(self, name: Name, until: float) -> None:
+        """Have it tried at a time, although nothing failed."""
+        self._due_at[name] = until
+
     def over(self, name: Name) -> None:
         """Note that there is nothing to try again."""
         self._failures.pop(name, None)

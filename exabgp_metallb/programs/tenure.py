@@ -19,6 +19,7 @@ from exabgp_metallb.adapters.kubernetes import writes
 from exabgp_metallb.adapters.kubernetes.writes import DeposedError, Request, Sent
 from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Put
 from exabgp_metallb.decisions.allocation.allocate import Allocator
+from exabgp_metallb.decisions.allowance import Allowance
 from exabgp_metallb.decisions.publish import Publication
 from exabgp_metallb.decisions.status import showing, shown
 from exabgp_metallb.decisions.tidings import Tidings
@@ -47,6 +48,9 @@ KINDS = frozenset(
 """All that the Intent is resolved from, so that controller, speakers and `plan` see the same one,
 but for Secrets: a password decides no address."""
 
+
+BURST, PAUSE_SECONDS = 50, 1.0
+"""How often one Service is written: somebody else may write its status as stubbornly as we do."""
 
 EVENT_ATTEMPTS = 6  # half a minute; a Service's condition says the same
 
@@ -87,6 +91,7 @@ class Tenure:
         self._bound: dict[ObjectName, str] = {}  # the version that the last write is bound to
         self._touched: set[ObjectName] = set()  # may show now what was decided
         self._retries = Retries[ObjectName]()
+        self._allowance = Allowance(BURST, PAUSE_SECONDS)
         self._events = Retries[_EventKey]()
         self._numbers = count()
         self._refusals = Refusals()
@@ -212,6 +217,7 @@ class Tenure:
                 self._tell_owner(name, now, wall)  # it was cleaned up after a change of its type
             self._publication.gone(name)
             self._tidings.gone(name)
+            self._allowance.gone(name)
             self._retries.over(name)
             self._bound.pop(name, None)
             return
@@ -235,6 +241,10 @@ class Tenure:
         for name in self._retries.take_due(now):
             self._publication.retry(name)
         for write in self._publication.writes():
+            if not self._allowance.spend(write.service, now):
+                self._publication.refused(write.service)
+                self._retries.postpone(write.service, now + PAUSE_SECONDS)
+                continue
             version = self._services.version(write.service)
             self._bound[write.service] = version
             self._submit(write.service, writes.service_status(write, version, wall))

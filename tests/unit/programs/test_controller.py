@@ -241,6 +241,24 @@ def test_what_somebody_else_writes_over_a_decision_is_undone(ingress: Raw) -> No
     assert len(cluster.events("web")) <= 4
 
 
+def test_a_fight_over_a_status_is_not_fought_at_full_speed() -> None:
+    """Another controller thinks that the Service is its own."""
+    cluster = MemoryCluster(POOL, service("web"))
+    cluster.lead()
+    for _ in range(1000):
+        raw = copy.deepcopy(cluster.raw("web"))
+        raw["status"]["loadBalancer"]["ingress"] = [ip("203.0.113.9")]
+        cluster.put(raw)
+        cluster.turn(0.01)
+        while cluster.flying:
+            cluster.answer()
+        cluster.turn()
+    assert cluster.statuses <= 62
+    for _ in range(3):
+        cluster.settle(2.0)
+    assert cluster.addresses("web") == ["192.0.2.0"]
+
+
 @pytest.mark.parametrize("left", ["192.0.2.1", None], ids=["another is free", "none is free"])
 def test_of_two_that_claim_one_address_the_older_keeps_it(left: str | None) -> None:
     """The other is told by whom it is held, gives it up, and gets what there is."""
@@ -362,6 +380,9 @@ def test_a_service_that_is_edited_in_a_loop_gets_few_events() -> None:
     for turn in range(100):
         cluster.edit("web", loadBalancerIP=f"192.0.2.{turn % 4}")
         cluster.settle(0.1)
+    cluster.settle(10.0)
+    cluster.turn(10.0)
+    cluster.settle(10.0)
     assert cluster.addresses("web") == ["192.0.2.3"]
     assert len(cluster.events("web")) <= 26
     assert "192.0.2.3" in cluster.condition("web")["message"]
