@@ -53,7 +53,7 @@ class Window:
         self._in_flight: deque[Flight] = deque()
         self._taken: list[Flight] = []  # since the clock was last looked at
         self._singles: deque[tuple[Address, Prefix]] = deque()
-        self._refused: set[tuple[Address, Prefix]] = set()
+        self._refused: dict[tuple[Address, Prefix], Attributes | None] = {}
 
     # What the owner tells.
 
@@ -67,7 +67,7 @@ class Window:
         self.down(neighbor)
         state = self._neighbors[neighbor]
         state.up = True
-        self._refused = {entry for entry in self._refused if entry[0] != neighbor}
+        self._refused = {k: a for k, a in self._refused.items() if k[0] != neighbor}
         self._look_at_all(state, withdrawals=state.urgent)
         if end_of_rib:
             state.close_with(end_of_rib)
@@ -115,7 +115,7 @@ class Window:
         if state is None or not state.up:
             return
         if self._refused:
-            self._refused.discard((neighbor, prefix))
+            self._refused.pop((neighbor, prefix), None)
         queue = state.urgent if urgent else state.bulk
         self._look(state, prefix, queue, withdrawals=state.urgent)
 
@@ -133,8 +133,8 @@ class Window:
         """Note that the oldest line was refused as a whole.
 
         Its prefixes are tried again one by one, so that one bad route refuses itself only; one that
-        is refused alone is left until it is touched or its session comes up again. Returns the line
-        when it was such a one, for the owner to tell of.
+        is refused alone is left until it becomes another, is touched, or its session comes up
+        again. Returns the line when it was such a one, for the owner to tell of.
         """
         if not self._in_flight:
             return None
@@ -145,7 +145,7 @@ class Window:
         alone = len(line.prefixes) == len(line.neighbors) == 1
         if alone and again and self._wish(*again[0]) == line.attributes:
             state, prefix = again[0]
-            self._refused.add((state.address, prefix))
+            self._refused[state.address, prefix] = line.attributes
             state.initial.pop(prefix, None)
             return line
         self._singles.extend((state.address, prefix) for state, prefix in again)
@@ -237,10 +237,10 @@ class Window:
         """Tell whether ExaBGP must be told so."""
         if state.is_astray(prefix):
             return True
-        return wanted != state.held.get(prefix) and not self._gave_up(state, prefix)
-
-    def _gave_up(self, state: Adjacency, prefix: Prefix) -> bool:
-        return bool(self._refused) and (state.address, prefix) in self._refused
+        if wanted == state.held.get(prefix):
+            return False
+        key = (state.address, prefix)
+        return not self._refused or key not in self._refused or self._refused[key] != wanted
 
     def _expire(self, now: float) -> None:
         for flight in self._taken:

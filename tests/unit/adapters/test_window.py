@@ -436,11 +436,19 @@ def test_a_refused_route_is_left_alone(talk: Talk) -> None:
     assert talk.settle() == []
 
 
-def test_a_refused_route_is_tried_again_when_touched(talk: Talk) -> None:
-    """It may be another one now."""
+def test_a_refused_route_that_becomes_another_is_tried(talk: Talk) -> None:
+    """A look at the whole table finds that out."""
     refuse_one(talk)
-    talk.want(ONE, become=BETTER)
+    talk.change(ONE, become=BETTER)
+    talk.window.touch_all(TOR)
     assert told(talk.settle()) == [(ONE, BETTER)]
+
+
+def test_a_refused_route_is_tried_again_when_touched(talk: Talk) -> None:
+    """Something about it has changed, here or at ExaBGP."""
+    refuse_one(talk)
+    talk.want(ONE)
+    assert told(talk.settle()) == [(ONE, PLAIN)]
 
 
 def test_a_refused_route_is_tried_again_when_the_session_comes_up(talk: Talk) -> None:
