@@ -16,55 +16,19 @@ import argparse
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import count, cycle
 
-from exabgp_metallb.values.addresses import Prefix
 from tests.bench.cluster import prefix_of
 from tests.bench.figures import latencies, table
 from tests.bench.scene import scene
-from tests.bench.sources import SOURCES, Made, Source
+from tests.bench.sources import SOURCES, Source
+from tests.bench.wire import Change, Wire
 from tests.integration.lab.capture import Capture
-from tests.integration.lab.waiting import wait_for
 
 PROBES = 25  # Services that are changed in turn
 PAUSE_SECONDS = (0.02, 0.06)  # between two changes; by chance, to meet no rhythm of ExaBGP's
 CALM_SECONDS = 8.0  # after the start; the last good objects are written within five
 ROUND_SECONDS = 1.5  # what it takes to announce all routes anew
-WIRE_SECONDS = 30.0
-
-
-@dataclass(slots=True)
-class Wire:
-    """When each prefix was announced and withdrawn."""
-
-    capture: Capture
-    read: int = 0
-    times: dict[tuple[Prefix, bool], list[float]] = field(default_factory=dict)
-
-    def when(self, change: "Change") -> float | None:
-        """Return when a change was on the wire, None while it is not."""
-        updates = self.capture.updates()
-        for update in updates[self.read :]:
-            for prefixes, announced in ((update.announced, True), (update.withdrawn, False)):
-                for prefix in prefixes:
-                    self.times.setdefault((prefix, announced), []).append(update.at_seconds)
-        self.read = len(updates)
-        times = self.times.get((change.prefix, change.announced), [])
-        return next((at for at in times if at > change.made.begun), None)
-
-    def wait(self, change: "Change") -> float:
-        """Wait until a change is on the wire, and return when it was."""
-        return wait_for(lambda: self.when(change), WIRE_SECONDS, f"{change}") or 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of one Service's endpoints, and the route that follows from it."""
-
-    prefix: Prefix
-    announced: bool
-    made: Made
 
 
 class Probes:
@@ -97,7 +61,8 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=300)
     parser.add_argument("--burst", type=int, default=10_000)
     arguments = parser.parse_args()
-    with scene() as place, SOURCES[arguments.source](place, arguments.services) as source:
+    every = range(arguments.services)
+    with scene() as place, SOURCES[arguments.source](place, arguments.services, every) as source:
         arrivals = place.arrivals()
         source.node.start()
         arrivals.wait(arguments.services)

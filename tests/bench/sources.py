@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -61,20 +61,25 @@ class Source(Protocol):
 
 
 class Files:
-    """A folder: one file with most of it, and one for each EndpointSlice."""
+    """A folder: one file with most of it, and one for each slice that is to be changed.
+
+    Args:
+        place: with the node.
+        services: how many.
+        apart: the numbers of those whose slices have files of their own.
+    """
 
     done = "rename"
 
-    def __init__(self, place: Scene, services: int) -> None:
+    def __init__(self, place: Scene, services: int, apart: Container[int]) -> None:
         self._folder = place.lab.folder / "manifests"
         self._folder.mkdir()
         self.node: Node = Node(place.node, self._folder)
-        others = []
-        for each in objects(services):
-            if each["kind"] == "EndpointSlice":
-                self._write(each)
-            else:
-                others.append(each)
+        alone = [endpoint_slice(n, NODES) for n in range(services) if n in apart]
+        for each in alone:
+            self._write(each)
+        names = {each["metadata"]["name"] for each in alone}
+        others = [each for each in objects(services) if each["metadata"]["name"] not in names]
         tree = {"apiVersion": "v1", "kind": "List", "items": others}
         (self._folder / "all.json").write_text(json.dumps(tree))
 
@@ -183,13 +188,13 @@ def objects(services: int) -> Iterator[RawObject]:
 
 
 @contextmanager
-def files(place: Scene, services: int) -> Iterator[Source]:
+def files(place: Scene, services: int, apart: Container[int]) -> Iterator[Source]:
     """Make a folder of manifests."""
-    yield Files(place, services)
+    yield Files(place, services, apart)
 
 
 @contextmanager
-def api(place: Scene, services: int) -> Iterator[Source]:
+def api(place: Scene, services: int, _apart: Container[int]) -> Iterator[Source]:
     """Run a kube-apiserver with the cluster, inside the namespace of the node."""
     with inside(place.node), api_server(place.lab.folder / "api") as server:
         source = Api(place, server, services)

@@ -1,15 +1,14 @@
 """How long a start takes: from nothing to the last of 10,000 routes in BIRD.
 
-    python -m tests.bench.start [--services 10000] [--pairs 5]          needs root
+    python -m tests.bench.start [--source manifests|api] [--services 10000] [--pairs 5]   needs root
 
-`exabgp-metallb run` on a folder of manifests, against ExaBGP with the same neighbor whose process
-is `bare_loop`, in turns. Both find their exabgp.conf in place, and both are measured from the start
-of ExaBGP; ours also on its very first start, where there is neither exabgp.conf nor leases. Then
-the speaker is killed while ExaBGP holds the table.
+`exabgp-metallb run`, on one file of manifests or on a kube-apiserver, against ExaBGP with the same
+neighbor whose process is `bare_loop`, in turns. Both find their exabgp.conf in place, and both are
+measured from the start of ExaBGP; ours also on its very first start, where there is neither
+exabgp.conf nor anything else of before. Then the speaker is killed while ExaBGP holds the table.
 """
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -21,15 +20,14 @@ from dataclasses import dataclass
 
 from exabgp_metallb.programs.run import EXABGP_ENVIRONMENT
 from tests.bench import bare_loop
-from tests.bench.cluster import cluster, endpoint_slice, prefix_of
+from tests.bench.cluster import prefix_of
 from tests.bench.figures import spread, table
-from tests.bench.scene import ASN, HOLD_SECONDS, NODE, ROUTER, ROUTES_SECONDS, Scene, scene, started
+from tests.bench.scene import ASN, HOLD_SECONDS, NODE, ROUTER, Scene, scene, started
+from tests.bench.sources import SOURCES, Source
+from tests.bench.wire import Change, Wire
 from tests.integration.lab.capture import Capture
 from tests.integration.lab.exabgp_host import ExaBgp
-from tests.integration.manifests import Manifests
 from tests.integration.nodes import Node
-
-NODES = 3
 
 BARE = """\
 process bare {{
@@ -82,25 +80,15 @@ ROWS: Mapping[str, Callable[[Start], float]] = {
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--source", choices=tuple(SOURCES), default="manifests")
     parser.add_argument("--services", type=int, default=10_000)
     parser.add_argument("--pairs", type=int, default=5)
     arguments = parser.parse_args()
-    with scene() as place:
-        manifests = folder(place, arguments.services)
-        node = Node(place.node, manifests.path)
-        compare(place, node, arguments.services, arguments.pairs)
-        restart(place, node, manifests, arguments.services, arguments.pairs)
-
-
-def folder(place: Scene, services: int) -> Manifests:
-    """Write the manifests: all in one file of JSON, but for the slice that `restart` changes."""
-    manifests = Manifests(place.lab.folder / "manifests")
-    items = list(cluster(services=services, nodes=NODES, peer=str(ROUTER), asn=ASN))
-    own = endpoint_slice(services // 2, NODES)
-    items.remove(own)
-    manifests.write("all.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-    manifests.put(own)
-    return manifests
+    services, pairs = arguments.services, arguments.pairs
+    probe = services // 2
+    with scene() as place, SOURCES[arguments.source](place, services, [probe]) as source:
+        compare(place, source.node, services, pairs)
+        restart(place, source, services, probe, pairs)
 
 
 def compare(place: Scene, node: Node, services: int, pairs: int) -> None:
@@ -160,34 +148,27 @@ def one_start(place: Scene, program: Program, routes: int) -> Start:
     )
 
 
-def restart(place: Scene, node: Node, manifests: Manifests, services: int, times: int) -> None:
+def restart(place: Scene, source: Source, services: int, probe: int, times: int) -> None:
     """Kill the speaker while ExaBGP holds the table, and print how long it heard nothing.
 
     An endpoint changes in the same moment; its route, and no other, has to be on the wire.
     """
     arrivals = place.arrivals()
-    node.start()
+    source.node.start()
     arrivals.wait(services)
-    number, ready = services // 2, True
-    prefix = prefix_of(number)
-    deaf, others = [], 0
+    deaf = []
     with Capture(place.router) as capture:
-        for _ in range(times):
-            killed, ready = time.time(), not ready
-            os.kill(node.speaker_pid(), signal.SIGKILL)
-            manifests.put(endpoint_slice(number, NODES, ready=ready))
-            found = capture.wait_update(
-                announced=prefix if ready else None,
-                withdrawn=None if ready else prefix,
-                after_seconds=killed,
-                timeout=ROUTES_SECONDS,
-            )
-            deaf.append(found.at_seconds - killed)
-        others = sum(1 for update in capture.updates())
-    node.stop()
+        wire = Wire(capture)
+        for number in range(times):
+            ready = number % 2 == 1
+            os.kill(source.node.speaker_pid(), signal.SIGKILL)
+            change = Change(prefix_of(probe), ready, source.flip(probe, ready=ready))
+            deaf.append(wire.wait(change) - change.made.done)
+        updates = len(capture.updates())
+    source.node.stop()
     place.wait_empty()
     print(f"speaker killed, until a change of that moment is on the wire: {spread(deaf)}")
-    print(f"other UPDATEs: {others - times}")
+    print(f"UPDATEs of other routes meanwhile: {updates - times}")
 
 
 if __name__ == "__main__":
