@@ -39,6 +39,7 @@ from tests.kube.slow import SlowProxy
 pytestmark = pytest.mark.kube
 
 SEED = 20
+PATIENCE_SECONDS = 240.0  # a machine that is busy with ten other things is slow, and not wrong
 KILLS, KILLS_LONG = 8, 50
 
 Start = Callable[..., ControllerProcess]
@@ -81,7 +82,7 @@ def judge(kube: ApiServer) -> Iterator[Judge]:
 
 def wait(condition: Callable[[], object], what: str) -> None:
     """Wait for something that may take a while on a busy machine."""
-    wait_until(condition, what=what, within_seconds=90.0)
+    wait_until(condition, what=what, within_seconds=PATIENCE_SECONDS)
 
 
 def shows(kube: ApiServer, namespace: str, name: str) -> Object:
@@ -100,6 +101,7 @@ def all_answered(judge: Judge) -> bool:
     return all(addresses_of(s) or condition_of(s).get("status") == "False" for s in found)
 
 
+@pytest.mark.timeout(900)
 def test_two_thousand_services_get_distinct_addresses(
     kube: ApiServer, namespace: str, start: Start, judge: Judge
 ) -> None:
