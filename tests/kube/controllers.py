@@ -123,11 +123,15 @@ def condition_of(shown: Object) -> Object:
 
 
 def events(kube: ApiServer, namespace: str, name: str | None = None) -> list[tuple[str, str]]:
-    """Return reason and message of the Events on a Service, or on all."""
+    """Return reason and message of our Events on a Service, or on all.
+
+    The API server writes some of its own, when it repairs what it keeps about cluster IPs.
+    """
     return [
         (event["reason"], event["message"])
         for event in kube.client.list("v1", "Event", namespace)["items"]
         if name in (None, event["involvedObject"]["name"])
+        and event["source"].get("component") == "metallb-controller"
     ]
 
 
