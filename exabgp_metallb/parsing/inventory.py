@@ -212,14 +212,12 @@ class Inventory:
         return self._configuration.names_secrets
 
     def objects(self) -> Iterator[Parsed]:
-        """Yield every object that has a value in force, with that value."""
-        for held in self._held.values():
-            for ref, parsed in held.items():
-                value = self._in_force(ref)
-                if value is parsed.value is not None:
-                    yield parsed
-                elif value is not None:
-                    yield Parsed(ref, value)
+        """Return every object that has a value in force, with that value.
+
+        As it is now, whatever happens before the last one is asked for, and in whatever thread.
+        """
+        held = [*map(dict.copy, self._held.values())]
+        return _with_values(held, self._last_good.copy())
 
     def _is_ours(self, service: Service) -> bool:
         return service.is_load_balancer and service.load_balancer_class == self.lb_class
@@ -301,6 +299,18 @@ class _Changed:
     namespaces: set[str] = field(default_factory=set)
     services: set[ObjectName] = field(default_factory=set)
     endpoints: set[ObjectName] = field(default_factory=set)
+
+
+def _with_values(
+    held: Iterable[dict[ObjectRef, Parsed]], last_good: Mapping[ObjectRef, Value]
+) -> Iterator[Parsed]:
+    for each in held:
+        for ref, parsed in each.items():
+            value = last_good.get(ref, parsed.value)
+            if value is parsed.value is not None:
+                yield parsed
+            elif value is not None:
+                yield Parsed(ref, value)
 
 
 def _shows_other(service: Service, addresses: tuple[Address, ...]) -> bool:

@@ -28,7 +28,7 @@ class Keeper:
 
     Args:
         last_good: the file.
-        objects: returns what to keep.
+        objects: returns what to keep, as it is when it is asked.
     """
 
     def __init__(self, last_good: LastGood, objects: Callable[[], Iterable[Parsed]]) -> None:
@@ -50,8 +50,8 @@ class Keeper:
             return
         self._unsaved = False
         self._save_at = now + (RETRY_SECONDS if self._trouble else SAVE_SECONDS)
-        objects = tuple(self._objects())
-        self._saver = Thread(target=self._save, args=(objects,), name="last-good", daemon=True)
+        saving = (self._objects(),)  # asked for here, and used up there
+        self._saver = Thread(target=self._save, args=saving, name="last-good", daemon=True)
         self._saver.start()
 
     def _save(self, objects: Iterable[Parsed]) -> None:

@@ -176,11 +176,11 @@ class Speaker:
         self._report.silent(self._down(), now)
         if self._managed is not None:
             self._managed.act(now)
-        if self._keeper is not None and not self._unlisted:
-            self._keeper.act(now)
         lines = self._dialogue.lines(now)
         if lines:
             self._pipe.write(lines)
+        if self._keeper is not None and not self._unlisted:
+            self._keeper.act(now)
         if self._publish is not None:
             self._publish(self._vitals(now))
 
