@@ -7,9 +7,10 @@ costs what it touches: the Services edited, the holders in pools and namespaces 
 those that wait only the ones that an address given back, or held on other terms, may help.
 
 The life of one edit: the leases of all that it touches are taken off the ledger; each of these
-Services claims in turn what it keeps (so nobody is given an address that a later one may keep);
-each is then settled in turn; at last those that wait are tried wherever an address changed hands,
-until nothing more comes of it. What is pending then is pending for the reason in its outcome.
+Services claims what it keeps, so that nobody is given an address that a later one may keep (in
+turn, those with new sharing terms last: who ends an agreement has to move); each is then settled in
+turn; at last those that wait are tried wherever an address changed hands, until nothing more comes
+of it. What is pending then is pending for the reason in its outcome.
 
 The status of a Service counts when it is first seen. From then on the ledger knows better, and a
 status that comes back late from the API, or that somebody edits, does not undo a decision.
@@ -28,7 +29,7 @@ from exabgp_metallb.decisions.allocation.fit import may_have_none, over_quota
 from exabgp_metallb.decisions.allocation.ledger import Ledger, usages
 from exabgp_metallb.decisions.allocation.outcomes import outcome_of
 from exabgp_metallb.decisions.allocation.settle import Placing, keeping, lease_of, placing, staying
-from exabgp_metallb.decisions.allocation.sharing import terms_of
+from exabgp_metallb.decisions.allocation.sharing import terms_of, terms_of_lease
 from exabgp_metallb.decisions.allocation.waiting import Waiting
 from exabgp_metallb.decisions.pools import PoolIndex
 from exabgp_metallb.values.addresses import Address, address_order, family_of
@@ -232,13 +233,18 @@ class Allocator:
         if new is not None:
             self._ledger.replace_pools(self._eligibility.pools, new)
             self._eligibility = Eligibility(new, self._namespaces)
-        for name in names:
+        for name in sorted(names, key=lambda name: self._has_new_terms(name, course)):
             service, current = self._services.get(name), course.begun[name].current
             if service is None or not current or not self._may_have_some(service):
                 continue
             stay = staying(service, current, self._eligibility, self._ledger)
             if stay.pool is not None:
                 self._ledger.add(name, lease_of(service, stay.addresses, stay.pool))
+
+    def _has_new_terms(self, name: ObjectName, course: Course) -> bool:
+        """Tell whether a Service would hold its addresses on other terms than before."""
+        service, lease = self._services.get(name), course.taken[name]
+        return service is None or lease is None or terms_of(service) != terms_of_lease(lease)
 
     def _may_have_some(self, service: Service) -> bool:
         return service.is_load_balancer and may_have_none(service, self._eligibility) is None

@@ -154,6 +154,14 @@ def test_fellows_that_change_their_key_together_stay_together() -> None:
     assert {lease.addresses for lease in allocator.leases.values()} == {FIRST}
 
 
+def test_of_several_edited_at_once_who_keeps_the_agreement_stays() -> None:
+    """Age does not count here: `a` is older and leaves, since only its terms are new."""
+    allocator = pair()
+    allocator.edit(by_name([sharer("a", key="j"), sharer("b", TCP_443, labels=WEB)]))
+    assert allocator.leases[name_of("b")].addresses == FIRST
+    assert allocator.leases[name_of("a")].addresses != FIRST
+
+
 def test_a_changed_key_lets_a_pending_sharer_in() -> None:
     """What stood in the way was the key, and now it does not."""
     allocator = Allocator([ONE], {})
