@@ -8,9 +8,9 @@ a table sent again) do not count. Queues hold what is to be written.
 What is presumed. ExaBGP tells nothing when it found a change to be none: an announcement that it
 already held, a family that the session does not carry. So a change is taken for flushed as well
 when a later one of the neighbor was seen, since ExaBGP flushes in order, or when FLUSH_SECONDS have
-passed since ExaBGP took the line and last told anything of the neighbor. Where that is wrong (a
-router that does not read for seconds) a second change of the prefix may overtake the first inside
-ExaBGP. That shows: the last event of the prefix is not what was meant. Such a prefix has gone
+passed since ExaBGP took the line and last told of a route of ours to that neighbor. Where that is
+wrong (a router that does not read for seconds) a second change of the prefix may overtake the first
+inside ExaBGP. It shows: the last event of the prefix is not what was meant. Such a prefix has gone
 *astray*, and is withdrawn and announced anew.
 """
 
@@ -109,7 +109,7 @@ class Adjacency:
     initial: dict[Prefix, int] = field(default_factory=dict)
     _flights: deque[Flight] = field(default_factory=deque)  # the oldest first
     _heard_at: float = -math.inf
-    _stirred: bool = False  # an event came since the clock was last looked at
+    _stirred: bool = False  # a route of ours was seen since the clock was last looked at
     _withdrawn: set[Prefix] = field(default_factory=set)  # by us, in this session
     _astray: set[Prefix] = field(default_factory=set)
     _readable: set[Attributes] = field(default_factory=set)  # events told them as we write them
@@ -135,7 +135,14 @@ class Adjacency:
         """
         flights = deque(f for f in in_flight if self.address in f.line.neighbors)
         unflushed = {p: f for f in flights for p in f.line.prefixes if self.unflushed.get(p) is f}
-        return Adjacency(self.address, held=self.held, unflushed=unflushed, _flights=flights)
+        withdrawn = {p for p, flight in unflushed.items() if flight.line.attributes is None}
+        return Adjacency(
+            self.address,
+            held=self.held,
+            unflushed=unflushed,
+            _flights=flights,
+            _withdrawn=withdrawn,
+        )
 
     def forgotten(self, in_flight: Iterable[Flight]) -> "Adjacency":
         """Return the neighbor after ExaBGP dropped it and all that it held for it.
@@ -185,17 +192,19 @@ class Adjacency:
             prefixes: of the UPDATE.
             told: what it carried, None for a withdrawal.
         """
-        self._stirred = True
         again: list[Prefix] = []
         fitting: dict[int, bool] = {}  # by identity of the attributes
         for prefix in prefixes:
             meant = self.held.get(prefix)
+            if meant is None and prefix not in self._withdrawn:
+                continue  # a route of somebody else's
+            self._stirred = True
             fits = fitting.get(id(meant))
             if fits is None:
                 fits = fitting[id(meant)] = self._compare(meant, told)
             if fits:
                 self._confirm(prefix, again)
-            elif meant is not None or prefix in self._withdrawn:
+            else:
                 self._suspect(prefix, meant, told, again)
         if not self.unflushed:
             self._flights.clear()

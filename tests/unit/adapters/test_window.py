@@ -395,6 +395,19 @@ def test_a_neighbor_that_is_being_told_things_is_not_silent(talk: Talk) -> None:
     assert talk.window.settled(talk.now)
 
 
+def test_routes_of_others_do_not_break_the_silence(talk: Talk) -> None:
+    """Somebody's own process may announce and withdraw all day long."""
+    talk.want(ONE)
+    talk.written()
+    talk.answer()
+    talk.written()
+    for _ in range(4):
+        talk.now += FLUSH_SECONDS / 4
+        assert not talk.window.settled(talk.now - 0.01)
+        talk.window.flushed(TOR, [TWO], PLAIN)
+    assert talk.window.settled(talk.now)
+
+
 # What ExaBGP refuses.
 
 
@@ -503,6 +516,22 @@ def test_a_line_in_flight_outlives_its_session(talk: Talk) -> None:
     assert talk.written() == []
     talk.flush(line)
     assert told(talk.settle()) == [(ONE, None)]
+
+
+def test_a_withdrawal_in_flight_outlives_its_session(talk: Talk) -> None:
+    """ExaBGP may send the route again before it takes the withdrawal."""
+    talk.want(ONE)
+    talk.settle()
+    talk.want(ONE, become=None)
+    talk.written()
+    talk.window.down(TOR)
+    talk.change(ONE, become=BETTER)
+    talk.window.up(TOR)
+    talk.window.flushed(TOR, [ONE], PLAIN)
+    talk.answer()
+    assert talk.written() == []
+    talk.window.flushed(TOR, [ONE], None)
+    assert told(talk.settle()) == [(ONE, BETTER)]
 
 
 def test_what_was_taken_before_a_session_ended_waits_for_nothing(talk: Talk) -> None:

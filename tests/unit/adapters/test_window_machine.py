@@ -7,7 +7,7 @@ from collections import deque
 from ipaddress import ip_address, ip_network
 from math import inf
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -168,15 +168,19 @@ class Conversation(RuleBasedStateMachine):
             self.window.down(message.neighbor)
             if "removed" in message.reason:
                 self.window.forget(message.neighbor)
-            self.on_its_way = {
-                change: until
-                for change, until in self.on_its_way.items()
-                if change[0] != message.neighbor or until == inf
-            }
+            self.begin_anew(message.neighbor)
         elif isinstance(message, text.Sent):
             self.window.flushed(message.neighbor, message.prefixes, message.attributes)
             for prefix in message.prefixes:
                 self.flushed(message.neighbor, prefix)
+
+    def begin_anew(self, neighbor: Address) -> None:
+        """Note that nothing is on its way to a neighbor but what ExaBGP has not taken yet."""
+        self.on_its_way = {
+            change: until
+            for change, until in self.on_its_way.items()
+            if change[0] != neighbor or until == inf
+        }
 
     def flushed(self, neighbor: Address, prefix: Prefix) -> None:
         """Note a change on the wire; ExaBGP keeps their order, so the older ones left too."""
@@ -300,6 +304,7 @@ class Conversation(RuleBasedStateMachine):
         if not told:  # then the process finds out by asking; nothing happens before the answer
             self.hear(len(self.exabgp.told))
             self.window.forget_others(self.exabgp.routers)
+            self.begin_anew(neighbor)
 
     # What must hold.
 
@@ -344,4 +349,10 @@ class Conversation(RuleBasedStateMachine):
 
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestConversation.settings = settings(
+    max_examples=300,
+    stateful_step_count=40,
+    deadline=None,
+    # Without "explain", which traces ExaBGP's lines for minutes.
+    phases=[Phase.reuse, Phase.generate, Phase.shrink],
+)
