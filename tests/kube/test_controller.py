@@ -4,6 +4,7 @@ Leases last three seconds here, not fifteen; all other times follow. EXABGP_META
 environment kills the leader fifty times, not eight.
 """
 
+import json
 import random
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 import pytest
+import yaml
 
 from tests.kube.churn import Churn
 from tests.kube.client import Client, Object, reference
@@ -37,6 +39,10 @@ from tests.kube.server import ApiServer
 from tests.kube.slow import SlowProxy
 
 pytestmark = pytest.mark.kube
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "etc" / "examples" / "metallb-guide"
+GUIDE_PLAN = ROOT / "tests" / "golden" / "plan" / "metallb-guide.json"
 
 SEED = 20
 PATIENCE_SECONDS = 240.0  # a machine that is busy with ten other things is slow, and not wrong
@@ -414,3 +420,35 @@ def test_a_lease_deleted_by_hand_is_made_again(
     kube.client.create(service(namespace, "web"))
     wait(has_address(kube, namespace, "web"), "the address")
     assert len(set(judge.given().values())) == 1
+
+
+def test_the_guide_gives_what_its_text_promises(
+    kube: ApiServer, namespace: str, start: Start
+) -> None:
+    """Each Service of the published walk-through gets the address that `plan` gives it."""
+    start()
+    for document in guide():
+        metadata = {"name": document["metadata"]["name"], "namespace": namespace}
+        metadata["annotations"] = document["metadata"].get("annotations", {})
+        kube.client.create({**document, "metadata": metadata, "status": {}})
+    promised = {
+        row["service"].partition("/")[2]: tuple(row["addresses"])
+        for row in json.loads(GUIDE_PLAN.read_text())["services"]
+    }
+
+    def given() -> dict[str, tuple[str, ...]]:
+        shown = kube.client.list("v1", "Service", namespace)["items"]
+        return {found["metadata"]["name"]: addresses_of(found) for found in shown}
+
+    wait(lambda: given() == promised, "the addresses of the guide")
+
+
+def guide() -> Iterator[Object]:
+    """Yield the pools and Services of the walk-through, as their author would apply them."""
+    for path in sorted(GUIDE.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if document["kind"] == "Service":
+                for assigned in ("clusterIP", "clusterIPs"):
+                    document["spec"].pop(assigned, None)
+            if document["kind"] in ("IPAddressPool", "Service"):
+                yield document
