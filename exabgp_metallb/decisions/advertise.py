@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from exabgp_metallb.decisions.pools import PoolIndex
 from exabgp_metallb.decisions.sessions import node_address, sessions_of
@@ -159,10 +159,11 @@ def announced_pool(service: Service, pools: PoolIndex) -> Pool | Refused:
         return Refused(Reason.INVALID_IP, message)
     if not service.ingress:
         return Refused(Reason.NO_IP_ALLOCATED, "the Service has no address yet")
-    held = {address: pools.pool_of(address) for address in service.ingress}
-    pool = held[service.ingress[0]]
-    if pool is not None and all(other is pool for other in held.values()):
+    found_in = [pools.pool_of(address) for address in service.ingress]
+    pool = found_in[0]
+    if pool is not None and all(other is pool for other in found_in):
         return pool
+    held = dict(zip(service.ingress, found_in, strict=True))
     where = ", ".join(
         f"{address} is in {'no IPAddressPool' if p is None else f'IPAddressPool {p.name}'}"
         for address, p in sorted(held.items(), key=lambda item: address_order(item[0]))
@@ -185,9 +186,8 @@ def _matching(service: Service, pool: Pool, view: NodeView) -> list[BgpAdvertise
         names = ", ".join(ad.name for ad in offered)
         message = f"the serviceSelectors of {names} do not match the Service's labels"
         return Refused(Reason.NO_MATCHING_ADVERTISEMENT, message)
-    families = {r.family for r in pool.ranges}
     for one, other in combinations(matching, 2):
-        if conflict(one, other, families):
+        if conflict(one, other, {r.family for r in pool.ranges}):
             message = (
                 f"BGPAdvertisements {one.name} and {other.name} give one prefix localPref "
                 f"{one.local_pref or 0} and {other.local_pref or 0}: make them equal"
@@ -272,7 +272,7 @@ class RibTable:
         self.view = view
         self.refused: dict[ObjectName, Refused] = {}
         self._contributed: dict[ObjectName, tuple[Contribution, ...]] = {}
-        self._askers: dict[tuple[PeerName, Prefix], _Askers] = {}
+        self._askers: dict[tuple[PeerName, Prefix], _Asker | _Askers] = {}
         self._merged: dict[frozenset[Attributes], Attributes] = {}  # one object for equal routes
         self._ribs: dict[PeerName, dict[Prefix, Attributes]] = {
             session.peer.name: {} for session in view.sessions
@@ -285,7 +285,9 @@ class RibTable:
     def services_of(self, peer: PeerName, prefix: Prefix) -> tuple[ObjectName, ...]:
         """Return the Services that a route is there for, sorted."""
         askers = self._askers.get((peer, prefix))
-        return () if askers is None else tuple(sorted(askers.services))
+        if isinstance(askers, _Askers):
+            return tuple(sorted(askers.services))
+        return () if askers is None else (askers.service,)
 
     def update(
         self, name: ObjectName, service: Service | None, endpoints: Iterable[Endpoint]
@@ -311,31 +313,57 @@ class RibTable:
     ) -> tuple[tuple[PeerName, Prefix], ...]:
         touched = dict.fromkeys((c.peer, c.prefix) for c in (*before, *now))
         for c in now:
-            self._askers.setdefault((c.peer, c.prefix), _Askers()).add(name, c.attributes)
+            self._add((c.peer, c.prefix), _Asker(name, c.attributes))
         for c in before:
-            self._askers[c.peer, c.prefix].remove(name, c.attributes)
+            self._remove((c.peer, c.prefix), _Asker(name, c.attributes))
         for peer, prefix in touched:
             self._derive(peer, prefix)
         return tuple(touched)
 
+    def _add(self, key: tuple[PeerName, Prefix], new: "_Asker") -> None:
+        there = self._askers.setdefault(key, new)
+        if there is new:
+            return
+        if isinstance(there, _Asker):
+            alone, there = there, _Askers()
+            there.add(alone)
+            self._askers[key] = there
+        there.add(new)
+
+    def _remove(self, key: tuple[PeerName, Prefix], old: "_Asker") -> None:
+        there = self._askers[key]
+        if isinstance(there, _Askers):
+            there.remove(old)
+            if there.services:
+                return
+        del self._askers[key]
+
     def _derive(self, peer: PeerName, prefix: Prefix) -> None:
-        wishes = self._askers[peer, prefix].wishes
-        if not wishes:
-            del self._askers[peer, prefix]
+        there = self._askers.get((peer, prefix))
+        if there is None:
             del self._ribs[peer][prefix]
-        elif len(wishes) == 1:
-            (self._ribs[peer][prefix],) = wishes
+        elif isinstance(there, _Asker):
+            self._ribs[peer][prefix] = there.attributes
         else:
-            self._ribs[peer][prefix] = self._union(frozenset(wishes))
+            self._ribs[peer][prefix] = self._union(frozenset(there.wishes))
 
     def _union(self, wishes: frozenset[Attributes]) -> Attributes:
+        if len(wishes) == 1:
+            return next(iter(wishes))
         if wishes not in self._merged:
             self._merged[wishes] = merged(wishes)
         return self._merged[wishes]
 
 
+class _Asker(NamedTuple):
+    """Who asks for one route, and with which attributes: of most routes there is one."""
+
+    service: ObjectName
+    attributes: Attributes
+
+
 class _Askers:
-    """Who asks for one route, and with which attributes, each with how often.
+    """Several who ask for one route, and the attributes asked for, each with how often.
 
     Ten thousand Services may share one aggregate, so that one of them must not cost a look at all.
     """
@@ -346,13 +374,13 @@ class _Askers:
         self.services: Counter[ObjectName] = Counter()
         self.wishes: Counter[Attributes] = Counter()
 
-    def add(self, service: ObjectName, attributes: Attributes) -> None:
-        self.services[service] += 1
-        self.wishes[attributes] += 1
+    def add(self, asker: _Asker) -> None:
+        self.services[asker.service] += 1
+        self.wishes[asker.attributes] += 1
 
-    def remove(self, service: ObjectName, attributes: Attributes) -> None:
-        _less(self.services, service)
-        _less(self.wishes, attributes)
+    def remove(self, asker: _Asker) -> None:
+        _less(self.services, asker.service)
+        _less(self.wishes, asker.attributes)
 
 
 def _less(counter: Counter[_Item], item: _Item) -> None:
