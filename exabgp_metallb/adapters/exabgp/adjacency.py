@@ -183,6 +183,8 @@ class Adjacency:
             del self.unflushed[prefix]
             self.waiting.discard(prefix)
             self.held[prefix] = UNKNOWN
+            if prefix in self.initial:
+                self.initial[prefix] = 1  # what the session needs is still to be written
         return changed
 
     def seen(self, prefixes: Iterable[Prefix], told: Attributes | None) -> list[Prefix]:

@@ -751,6 +751,20 @@ def test_end_of_rib_waits_for_what_an_older_line_keeps_from_being_sent(talk: Tal
     assert ends(talk.settle()) == FOR_TOR
 
 
+def test_end_of_rib_waits_for_what_follows_an_older_line_that_is_refused(talk: Talk) -> None:
+    """And for nothing else."""
+    talk.want(ONE)
+    talk.written()
+    talk.window.down(TOR)
+    talk.change(ONE, become=BETTER)
+    talk.window.up(TOR, BOTH_FAMILIES)
+    assert talk.window.refused() is None
+    (better,) = talk.written()
+    assert told([better]) == [(ONE, BETTER)]
+    talk.flush(talk.answer())
+    assert ends(talk.settle()) == FOR_TOR
+
+
 def test_end_of_rib_is_lost_with_its_session() -> None:
     """The next session says what it wants."""
     talk = Talk()
