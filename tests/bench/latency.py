@@ -1,7 +1,7 @@
 """How long one change takes: from an endpoint that comes or goes to the UPDATE on the wire.
 
     python -m tests.bench.latency [--source manifests|api] [--services 10000] [--changes 300]
-                                  [--burst 10000]                                   needs root
+                                  [--burst 10000] [--calm 8]                        needs root
 
 The end is the time of the packet at the router's side. The beginning, for manifests: the rename of
 one small file. For the API: the answer to the PATCH of one EndpointSlice; and the delivery of its
@@ -20,14 +20,13 @@ from itertools import count, cycle
 
 from tests.bench.cluster import prefix_of
 from tests.bench.figures import latencies, table
-from tests.bench.scene import scene
+from tests.bench.scene import CALM_SECONDS, scene
 from tests.bench.sources import SOURCES, Source
 from tests.bench.wire import Change, Wire
 from tests.integration.lab.capture import Capture
 
 PROBES = 25  # Services that are changed in turn
 PAUSE_SECONDS = (0.02, 0.06)  # between two changes; by chance, to meet no rhythm of ExaBGP's
-CALM_SECONDS = 8.0  # after the start; the last good objects are written within five
 ROUND_SECONDS = 1.5  # what it takes to announce all routes anew
 
 
@@ -60,13 +59,14 @@ def main() -> None:
     parser.add_argument("--services", type=int, default=10_000)
     parser.add_argument("--changes", type=int, default=300)
     parser.add_argument("--burst", type=int, default=10_000)
+    parser.add_argument("--calm", type=float, default=CALM_SECONDS, help="seconds after the start")
     arguments = parser.parse_args()
     every = range(arguments.services)
     with scene() as place, SOURCES[arguments.source](place, arguments.services, every) as source:
         arrivals = place.arrivals()
         source.node.start()
         arrivals.wait(arguments.services)
-        time.sleep(CALM_SECONDS)
+        time.sleep(arguments.calm)
         with Capture(place.router) as capture:
             rows = measured(source, Wire(capture), arguments)
         source.node.stop()

@@ -24,6 +24,7 @@ ROUTER, NODE = IPv4Address("10.0.0.254"), IPv4Address("10.0.0.2")  # the latter 
 ASN = 64512  # of both: iBGP
 HOLD_SECONDS = 90
 ROUTES_SECONDS = 120.0
+CALM_SECONDS = 8.0  # after a start; the last good objects are written within five
 
 _NOTE = re.compile(
     r"(\S+ \S+) <TRACE> n0(?:\.ipv4 > (added|updated|removed)|: BGP session (established))"

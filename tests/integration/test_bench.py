@@ -1,0 +1,49 @@
+"""Every benchmark runs, in a size that takes seconds; what it measures then says nothing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.lab.bird import BirdRouter
+from tests.requirements import missing
+
+SECONDS = 120.0
+
+
+def run(command: str) -> str:
+    """Run a benchmark and return what it printed."""
+    name, *options = command.split()
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.bench.{name}", *options],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_decisions_are_timed() -> None:
+    """Without any network."""
+    assert "median" in run("decision --services 50 --nodes 3 --changes 10")
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("start --services 50 --pairs 1", "ratio of the medians"),
+        ("latency --services 50 --changes 5 --burst 20 --calm 0", "20 other endpoints change"),
+        ("memory --services 0 50 --calm 0", "PSS"),
+    ],
+)
+def test_a_node_is_measured(command: str, told: str) -> None:
+    """On manifests, before BIRD."""
+    if os.geteuid() != 0:
+        missing("network namespaces need root")
+    if not all(map(os.path.exists, BirdRouter.programs)):
+        missing("bird is not installed: run tests/peers.sh as root")
+    assert told in run(command)
