@@ -285,7 +285,7 @@ class Allocation(RuleBasedStateMachine):
 
 
 TestAllocation = Allocation.TestCase
-TestAllocation.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAllocation.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 
 
 @settings(deadline=None)

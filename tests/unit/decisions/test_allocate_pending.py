@@ -11,6 +11,8 @@ from exabgp_metallb.values.objects import ObjectName, Service
 from exabgp_metallb.values.outcome import LeaseChange, Outcome
 from exabgp_metallb.values.reasons import Reason
 from tests.unit.decisions.builders import (
+    TCP_80,
+    TCP_443,
     UDP_80,
     addresses,
     by_name,
@@ -94,6 +96,24 @@ def gained(outcomes: tuple[Outcome, ...]) -> dict[str, str]:
             id="a quota, when a Service moves to another pool",
         ),
         pytest.param(
+            [service("a", asks="@few"), service("b", asks="10.0.0.5")],
+            [ONE, FEW],
+            service("a", asks="@one"),
+            {"a": "192.0.2.1", "b": "10.0.0.5"},
+            id="a quota, for who asks for an address",
+        ),
+        pytest.param(
+            [
+                service("a", key="k", ports=(TCP_443, TCP_80)),
+                service("b", key="k"),
+                service("c", key="k", ports=(TCP_443,)),
+            ],
+            [ONE],
+            service("a", key="k"),
+            {"c": "192.0.2.1"},
+            id="a port comes free that the oldest does not want",
+        ),
+        pytest.param(
             [service("a"), service("b"), service("c")],
             [ONE],
             service("a", asks="192.0.2.9"),
@@ -166,18 +186,31 @@ def test_who_asks_for_a_held_address_is_told_of_each_new_holder() -> None:
     assert [each.service.name for each in outcomes if each.events] == ["c"]
 
 
-def test_a_later_quota_or_namespace_stands_in_nobodys_way() -> None:
-    """Who is over its quota leaves the queue, and the next in turn is served."""
-    full = pool("full", "10.0.0.1", allocation=serving(max_per_namespace=1))
+def test_who_met_its_quota_while_it_waited_stands_in_nobodys_way() -> None:
+    """`y/b` is first in turn, but `y/c` asked for an address and got the only place of y."""
+    pools = [pool("p", "10.0.0.1-10.0.0.2", allocation=serving(max_per_namespace=1))]
     services = [
-        service("x/a", asks="@full"),
-        service("y/b", asks="@full"),
-        service("y/c", asks="@full"),
-        service("z/d", asks="@full"),
+        service("v/a"),
+        service("x/a"),
+        service("y/b"),
+        service("y/c", asks="10.0.0.1"),
+        service("z/d"),
     ]
-    allocator = filled(services, [full])
-    for gone, now in (("x/a", "b"), ("y/b", "c"), ("y/c", "d")):
-        assert gained(allocator.converge(name_of(gone), None)) == {now: "10.0.0.1"}
+    allocator = filled(services, pools)
+    assert gained(allocator.converge(name_of("v/a"), None)) == {"c": "10.0.0.1"}
+    assert gained(allocator.converge(name_of("x/a"), None)) == {"d": "10.0.0.2"}
+    refused = allocator.outcomes[name_of("y/b")].refused
+    assert refused is not None
+    assert refused.reason is Reason.QUOTA_EXCEEDED
+
+
+def test_a_claim_that_comes_to_nothing_stands_in_nobodys_way() -> None:
+    """While `b` is not decided yet it fills the quota; then it turns out to get nothing."""
+    few = pool("few", "192.0.2.3 2001:db8::1 2001:db8::3", allocation=serving(max_per_namespace=1))
+    one = service("a", ip="46", dual="require", has="2001:db8::1", asks="192.0.2.3 2001:db8::1")
+    services = [one, service("b", ip="46", dual="require", has="2001:db8::3", asks="2001:db8::3")]
+    allocator = filled(services, [few])
+    assert list(allocator.leases) == [name_of("a")]
 
 
 def test_a_change_looks_at_few_of_many_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
