@@ -6,8 +6,8 @@ every Service. A namespaceSelector that matches no namespace admits nobody: Meta
 result for "no restriction" and lets any Service have the pool that names it.
 """
 
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Collection, Mapping
+from heapq import nsmallest
 
 from exabgp_metallb.decisions.pools import PoolIndex
 from exabgp_metallb.values.intent import Pool, ServiceAllocation
@@ -19,9 +19,9 @@ NAMES_SHOWN = 5
 """How many names of pools or Services a message lists; the rest are counted."""
 
 
-def listed(names: list[str]) -> str:
-    """Return names for a message, as many as a person reads."""
-    shown = ", ".join(islice(names, NAMES_SHOWN))
+def listed(names: Collection[str]) -> str:
+    """Return names for a message, the first ones in order and as many as a person reads."""
+    shown = ", ".join(nsmallest(NAMES_SHOWN, names))
     rest = len(names) - NAMES_SHOWN
     return f"{shown} and {rest} more" if rest > 0 else shown
 
@@ -92,7 +92,7 @@ class Eligibility:
     def _namespace_text(self, allocation: ServiceAllocation, name: str) -> str:
         parts = []
         if allocation.namespaces:
-            parts.append(f"its namespaces are {listed(sorted(allocation.namespaces))}")
+            parts.append(f"its namespaces are {listed(allocation.namespaces)}")
         if allocation.namespace_selectors:
             known = "" if name in self._namespaces else " (no such Namespace is known)"
             parts.append(f"its namespaceSelectors do not match namespace {name}{known}")

@@ -71,7 +71,7 @@ def unfit(
 
 
 def _in_use(service: Service, address: Address, terms: Terms, holding: Holding) -> Refused:
-    holders = listed([str(name) for name in sorted(holding.holders - {service.name})])
+    holders = listed([str(name) for name in holding.holders if name != service.name])
     why = holding.objection(service.name, terms)
     text = f"{address} is held by {holders}, {why}: ask for another address"
     return Refused(Reason.ADDRESS_IN_USE, text)

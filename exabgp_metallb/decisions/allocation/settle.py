@@ -312,11 +312,11 @@ def _candidates(service: Service, eligibility: Eligibility) -> tuple[Pool, ...] 
         return pools or Refused(
             Reason.POOL_NOT_ALLOWED,
             "no pool gives addresses to this Service unasked (autoAssign is off, or their "
-            f"serviceAllocation is for others): {listed(list(by_name))}; name a pool in the "
+            f"serviceAllocation is for others): {listed(by_name)}; name a pool in the "
             "annotation metallb.io/address-pool",
         )
     if asked not in by_name:
-        text = f'there is no pool "{asked}": create it, or ask for one of {listed(list(by_name))}'
+        text = f'there is no pool "{asked}": create it, or ask for one of {listed(by_name)}'
         return Refused(Reason.UNKNOWN_POOL, text)
     return eligibility.objection(by_name[asked], service) or (by_name[asked],)
 
