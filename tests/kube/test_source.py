@@ -312,7 +312,7 @@ def test_rbac_that_forbids_one_kind_leaves_the_others(
     rule = {"apiGroups": [""], "resources": ["nodes", "services"], "verbs": ["list", "watch"]}
     kube.client.patch(role, {"rules": [rule]})
     listed(cluster, "Service")
-    assert not cluster.away
+    cluster.wait(lambda: not cluster.away, what="the end of the refusal")
 
 
 def test_a_crd_that_is_not_installed_is_waited_for(kube: ApiServer, follow: Follow) -> None:
@@ -326,7 +326,7 @@ def test_a_crd_that_is_not_installed_is_waited_for(kube: ApiServer, follow: Foll
     assert "the CRD bfdprofiles.metallb.io is not installed" in cluster.away["BFDProfile"]
     kube.client.install_crds(CRDS)
     listed(cluster, "BFDProfile")
-    assert not cluster.away
+    cluster.wait(lambda: not cluster.away, what="the end of the absence")
 
 
 def test_all_of_our_kinds_are_read(kube: ApiServer, namespace: str) -> None:
