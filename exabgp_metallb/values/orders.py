@@ -1,0 +1,115 @@
+"""What the speaker has the responder do on layer 2, and what the responder tells it in return.
+
+Orders are whole: each replaces the last, so a lost or repeated one does no harm. They hold what the
+cluster knows (which nodes may answer for an address, best first); what only the node knows (its
+interfaces, who answers on the wire) the responder adds, and reports back.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from exabgp_metallb.values.addresses import Address
+from exabgp_metallb.values.objects import NodeName
+
+
+class SubnetRule(enum.StrEnum):
+    """Whether an interface must hold an address in the service address's subnet to answer for it."""
+
+    PREFER = "prefer"  # a node without one is a weak candidate: it answers when nobody else does
+    REQUIRE = "require"  # such a node never answers
+    IGNORE = "ignore"  # MetalLB's behaviour: every usable interface answers
+
+
+class Failback(enum.StrEnum):
+    """What an owner does when a better candidate is back."""
+
+    AUTO = "auto"  # it yields, once the better one has held out for a while
+    STICKY = "sticky"  # it stays, until it fails or is drained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressOrder:
+    """One address that this node may answer for.
+
+    Attributes:
+        candidates: the nodes that may answer, best first; this node is one of them.
+        interfaces: the only ones to answer on; None means every usable one.
+    """
+
+    address: Address
+    candidates: tuple[NodeName, ...]
+    interfaces: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """All that the responder of one node is to do.
+
+    Attributes:
+        addresses: sorted; this node is a candidate for each.
+        draining: this node is leaving: it gives up each address as soon as another answers for it.
+    """
+
+    node: NodeName
+    addresses: tuple[AddressOrder, ...] = ()
+    subnet: SubnetRule = SubnetRule.PREFER
+    failback: Failback = Failback.AUTO
+    refresh_seconds: float | None = None  # between gratuitous announcements at rest; None: none
+    draining: bool = False
+
+
+class Role(enum.StrEnum):
+    """What a node is for one address."""
+
+    OWNER = "owner"  # it answers
+    STANDBY = "standby"  # another does, and is watched
+    LISTENING = "listening"  # it does not know yet whether anybody does
+    UNABLE = "unable"  # it has no interface to answer on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressReport:
+    """What became of one address on this node.
+
+    Attributes:
+        interfaces: where it is answered, sorted; empty unless this node is the owner.
+        why: in words, for UNABLE; else "".
+    """
+
+    address: Address
+    role: Role
+    interfaces: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceReport:
+    """Whether an interface can answer at all, and why not ("" when it can)."""
+
+    name: str
+    usable: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignClaim:
+    """Somebody who is none of the candidates answers for an address of ours."""
+
+    address: Address
+    mac: str  # aa:bb:cc:dd:ee:ff
+    interface: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that the responder of one node sees; each replaces the last.
+
+    Attributes:
+        counters: what was counted since the responder started, by name and label, for metrics.
+    """
+
+    node: NodeName
+    addresses: tuple[AddressReport, ...] = ()
+    interfaces: tuple[InterfaceReport, ...] = ()
+    foreign: tuple[ForeignClaim, ...] = ()
+    counters: tuple[tuple[str, str, int], ...] = ()
