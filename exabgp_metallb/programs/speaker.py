@@ -12,6 +12,7 @@ last good snapshot on disk stands in for it.
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
@@ -37,6 +38,7 @@ from exabgp_metallb.parsing.inventory import Changes, Inventory
 from exabgp_metallb.programs.keeper import Keeper, StandIns
 from exabgp_metallb.programs.managed import ManagedConfiguration, Validated
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
+from exabgp_metallb.programs.parts import Call, Part, Post
 from exabgp_metallb.programs.report import Report
 from exabgp_metallb.values.addresses import Address, Prefix
 from exabgp_metallb.values.intent import Intent
@@ -78,6 +80,8 @@ class Settings:
         conf: the exabgp.conf that we render (managed mode); None where it is somebody else's.
         run: the command of our process section in it.
         process: our name in the process sections of somebody else's exabgp.conf.
+        namespace: of the metallb.io resources and the legacy ConfigMap.
+        lb_class: spec.loadBalancerClass of the Services that are ours; None: those without.
     """
 
     node: NodeName
@@ -85,9 +89,11 @@ class Settings:
     conf: Path | None = None
     run: Sequence[str] = ()
     process: str = "exabgp-metallb"
+    namespace: str = "metallb-system"
+    lb_class: str | None = None
 
 
-Heard = Event | Validated | BaseException | tuple[str, ...]
+Heard = Event | Call | BaseException | tuple[str, ...]
 
 
 class Speaker:
@@ -95,31 +101,31 @@ class Speaker:
 
     Args:
         settings: how it was called.
-        inventory: empty; the speaker fills it.
         source: makes what tells about objects, given whom its threads tell that they died.
         connect: makes the pipe, given the listener for ExaBGP's lines.
         last_good: keeps the snapshot on disk; None keeps none.
         allocate: gives addresses to Services where no controller does; see NodeRoutes.
         publish: is told how the speaker is, each time its loop turns.
+        parts: make what the node does beside its routes, given how their threads are heard.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        inventory: Inventory,
         source: Callable[[OnDeath], NodeSource],
         connect: Callable[[Callable[[tuple[str, ...]], None]], Pipe],
         last_good: LastGood | None = None,
         allocate: Callable[[Inventory, Changes], None] | None = None,
         publish: "Callable[[Vitals], None] | None" = None,
+        parts: Sequence[Callable[[Post], Part]] = (),
     ) -> None:
         self._publish = publish
         self._settings = settings
         self._inbox: SimpleQueue[Heard] = SimpleQueue()
         self._source = source(self._inbox.put)
         self._pipe = connect(self._inbox.put)
-        self._inventory = inventory
+        self._inventory = inventory = Inventory(settings.namespace, settings.lb_class)
         self._keeper = None if last_good is None else Keeper(last_good, inventory.objects)
         self._stand_ins = StandIns(inventory.gone)
         self._routes = NodeRoutes(
@@ -133,8 +139,9 @@ class Speaker:
         self._managed = (
             None
             if settings.conf is None
-            else ManagedConfiguration(settings.conf, settings.run, self._dialogue, self._inbox.put)
+            else ManagedConfiguration(settings.conf, settings.run, self._dialogue, self._validated)
         )
+        self._parts = tuple(part(self._inbox.put) for part in parts)
         self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None  # as ExaBGP showed them
         self._local_addresses: dict[Address, Address] = {}  # of sessions, while they stand
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
@@ -161,6 +168,8 @@ class Speaker:
                 self._turn()
         finally:
             self._source.stop()
+            for part in self._parts:
+                part.stop()
 
     def _turn(self) -> None:
         for heard in self._take():
@@ -176,6 +185,8 @@ class Speaker:
         self._report.silent(self._down(), now)
         if self._managed is not None:
             self._managed.act(now)
+        for part in self._parts:
+            part.act(now)
         lines = self._dialogue.lines(now)
         if lines:
             self._pipe.write(lines)
@@ -201,6 +212,8 @@ class Speaker:
             due.append(deadline)
         if (deadline := self._dialogue.window.next_deadline()) is not None:
             due.append(deadline)
+        deadlines = (part.deadline(now) for part in self._parts)
+        due += [deadline for deadline in deadlines if deadline is not None]
         return max(0.0, min(due) - now)
 
     # What is heard.
@@ -221,8 +234,13 @@ class Speaker:
             self._source_back(heard)
         elif isinstance(heard, BaseException):
             raise heard
-        elif self._managed is not None:
-            self._managed.validated(heard, time.monotonic())
+        else:
+            heard(time.monotonic())
+
+    def _validated(self, verdict: Validated) -> None:
+        """Hear, in its own thread, what ExaBGP's parser makes of a configuration."""
+        if self._managed is not None:
+            self._inbox.put(partial(self._managed.validated, verdict))
 
     def _hear_list(self, listed: Listed) -> None:
         first = bool(listed.kinds & self._unlisted)
@@ -270,6 +288,8 @@ class Speaker:
         for line in lines:
             for notice in self._dialogue.hear(line):
                 self._notice(notice)
+                for part in self._parts:
+                    part.noticed(notice, time.monotonic())
 
     def _notice(self, notice: say.Notice) -> None:
         if isinstance(notice, say.SessionUp | say.SessionDown | say.SessionFailed):
@@ -342,6 +362,8 @@ class Speaker:
         self._tell(touched)
         if touched.everything:
             self._sessions_changed()
+        for part in self._parts:
+            part.decided(self._routes, touched)
         if self._dialogue.released:
             self._touch(touched)
         elif not self._dialogue.curious:

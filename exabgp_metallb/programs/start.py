@@ -26,7 +26,6 @@ from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.watch import Pace
 from exabgp_metallb.adapters.source import Away, Back, Listener, OnDeath, thread
 from exabgp_metallb.errors import ExabgpError, SourceError
-from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.parsing.objects import KINDS
 from exabgp_metallb.programs.options import Options, written
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
@@ -169,8 +168,9 @@ def speaker(options: Options) -> Speaker:
             conf=options.conf if options.managed else None,
             run=SPEAKER_COMMAND,
             process=options.process,
+            namespace=options.namespace,
+            lb_class=options.lb_class,
         ),
-        inventory=Inventory(options.namespace, options.lb_class),
         source=partial(_source, options),
         connect=Pipe,
         last_good=LastGood(options.last_good),

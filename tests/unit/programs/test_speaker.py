@@ -1,17 +1,19 @@
 """The speaker between a source in memory and ExaBGP at the far end of the pipe."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
+from exabgp_metallb.adapters.exabgp.dialogue import Notice, SessionUp
 from exabgp_metallb.adapters.files.last_good import LastGood
 from exabgp_metallb.adapters.metrics import Vitals
 from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Listener, OnDeath, Put
-from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.parsing.objects import KINDS, parse
 from exabgp_metallb.programs import keeper
+from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
+from exabgp_metallb.programs.parts import Part, Post
 from exabgp_metallb.programs.speaker import LATER_KIND, Settings, Speaker
 from exabgp_metallb.values.addresses import Prefix
 from exabgp_metallb.values.specs import Parsed
@@ -97,6 +99,7 @@ class Stage:
         conf: str = neighbor_text("127.0.0.1") + neighbor_text("127.0.0.2", description="other"),
         last_good: Path | None = None,
         held: Iterable[Prefix] = (),
+        parts: Sequence[Callable[[Post], Part]] = (),
     ) -> None:
         self.far = FarEnd(conf)
         self.far.ribs[TOR] = set(held)
@@ -105,11 +108,11 @@ class Stage:
         self.died: OnDeath
         self.speaker = Speaker(
             Settings(node="node1", kinds=kinds),
-            inventory=Inventory(),
             source=self._source,
             connect=self._connect,
             last_good=None if last_good is None else LastGood(last_good),
             publish=self.vitals.append,
+            parts=parts,
         )
         self.speaker._dialogue.begin()
         self.source.start(self.speaker._inbox.put)
@@ -281,6 +284,63 @@ def test_no_secret_is_followed_where_none_is_named() -> None:
     stage = Stage(kinds=CLUSTER_KINDS)
     stage.tell(stage.listed(*BASIC, kinds=CLUSTER_KINDS))
     assert stage.source.followed == []
+
+
+class Recorder:
+    """A part that notes what it is told."""
+
+    def __init__(self, post: Post) -> None:
+        self.post = post
+        self.decisions: list[tuple[Prefix, ...]] = []
+        self.notices: list[Notice] = []
+        self.called: list[float] = []
+        self.due: float | None = None
+        self.turns = 0
+
+    def decided(self, routes: NodeRoutes, touched: Touched) -> None:
+        """Note what the router should hold, when anything changed."""
+        if touched.everything or touched.urgent or touched.bulk:
+            self.decisions.append(tuple(routes.wanted(TOR)))
+
+    def noticed(self, notice: Notice, now: float) -> None:  # noqa: ARG002 -- the protocol's
+        """Note what ExaBGP told."""
+        self.notices.append(notice)
+
+    def act(self, now: float) -> None:  # noqa: ARG002 -- the protocol's
+        """Note that the loop turned."""
+        self.turns += 1
+
+    def deadline(self, now: float) -> float | None:  # noqa: ARG002 -- the protocol's
+        """Return when it is due."""
+        return self.due
+
+    def status(self, now: float) -> dict[str, object]:
+        """Return nothing of interest."""
+        return {"asked": now}
+
+    def stop(self) -> None:
+        """End nothing."""
+
+
+def test_parts_follow_decisions_and_sessions() -> None:
+    """And what a thread of theirs posts is done in the speaker's."""
+    recorders: list[Recorder] = []
+
+    def part(post: Post) -> Recorder:
+        recorders.append(Recorder(post))
+        return recorders[-1]
+
+    stage = Stage(parts=[part])
+    stage.up("127.0.0.1")
+    (recorder,) = recorders
+    stage.tell(stage.listed(*BASIC[:4], BASIC[5]))
+    assert recorder.decisions == [(ONE,)]
+    assert SessionUp(TOR) in recorder.notices
+    recorder.post(recorder.called.append)
+    stage.tell()
+    assert len(recorder.called) == 1
+    recorder.due = recorder.called[0]
+    assert stage.speaker._patience(recorder.due) == 0.0
 
 
 def test_it_ends_with_exabgp() -> None:
