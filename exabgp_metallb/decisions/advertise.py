@@ -21,6 +21,11 @@ from itertools import combinations
 from typing import NamedTuple, TypeVar
 
 from exabgp_metallb.decisions.pools import PoolIndex
+from exabgp_metallb.decisions.preconditions import (
+    announced_pool,
+    endpoints_refused,
+    node_refused,
+)
 from exabgp_metallb.decisions.sessions import node_address, sessions_of
 from exabgp_metallb.parsing.intent.conflicts import conflict
 from exabgp_metallb.values.addresses import (
@@ -37,15 +42,11 @@ from exabgp_metallb.values.objects import (
     Node,
     ObjectName,
     Service,
-    TrafficPolicy,
 )
 from exabgp_metallb.values.reasons import Reason, Refused
 from exabgp_metallb.values.rib import AdjRibOut, Attributes
 from exabgp_metallb.values.sessions import Session
 from exabgp_metallb.values.snapshot import Snapshot
-
-EXCLUDE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
-"""KEP-1143; its value does not matter."""
 
 PeerName = str
 _Item = TypeVar("_Item")
@@ -67,15 +68,14 @@ class NodeView:
         node: as the cluster knows it.
         sessions: that the node holds, by name of peer.
         pools: to find a Service's pool by its addresses.
+        refused: why the node as a whole must not attract traffic; None: it may.
     """
 
     def __init__(self, intent: Intent, node: Node, *, ignore_exclude_label: bool = False) -> None:
         self.node = node
         self.pools = PoolIndex(intent.pools)
+        self.refused = node_refused(node, ignore_exclude_label=ignore_exclude_label)
         self.sessions = sessions_of(intent.peers, node)
-        self._excluded = not ignore_exclude_label and any(
-            k == EXCLUDE_LABEL for k, _ in node.labels
-        )
         self._attributes: dict[tuple[str, PeerName, Family], Attributes | None] = {}
         self._advertisements: dict[str, list[BgpAdvertisement]] = {}
         for advertisement in sorted(intent.bgp_advertisements, key=lambda ad: ad.name):
@@ -88,17 +88,6 @@ class NodeView:
     def advertisements_of(self, pool: Pool) -> list[BgpAdvertisement]:
         """Return the advertisements that announce a pool from this node, in order of name."""
         return self._advertisements.get(pool.name, [])
-
-    def node_refused(self) -> Refused | None:
-        """Tell whether the node as a whole must not attract traffic."""
-        name = self.node.name
-        if not self.node.network_available:
-            message = f"node {name} has the condition NetworkUnavailable=True"
-            return Refused(Reason.NODE_NETWORK_UNAVAILABLE, message)
-        if self._excluded:
-            message = f"node {name} has the label {EXCLUDE_LABEL}; remove it to announce from there"
-            return Refused(Reason.NODE_LABELED_EXCLUDE_BALANCERS, message)
-        return None
 
     def attributes(
         self, advertisement: BgpAdvertisement, session: Session, family: Family
@@ -141,35 +130,11 @@ def contributions(
     matching = _matching(service, pool, view)
     if isinstance(matching, Refused):
         return matching
-    refused = view.node_refused() or endpoints_refused(service, endpoints, view.node)
+    refused = view.refused or endpoints_refused(service, endpoints, view.node)
     if refused is not None:
         return refused
     routes = tuple(_routes(service, matching, view))
     return routes or _no_session(service, view)
-
-
-def announced_pool(service: Service, pools: PoolIndex) -> Pool | Refused:
-    """Return the one pool that all addresses of a Service are in.
-
-    Who gave the addresses is not asked, as in MetalLB: what lies in a pool is announced.
-    """
-    if service.foreign_ingress:
-        found = ", ".join(service.foreign_ingress)
-        message = f"status.loadBalancer.ingress holds {found}, which is no IP address"
-        return Refused(Reason.INVALID_IP, message)
-    if not service.ingress:
-        return Refused(Reason.NO_IP_ALLOCATED, "the Service has no address yet")
-    found_in = [pools.pool_of(address) for address in service.ingress]
-    pool = found_in[0]
-    if pool is not None and all(other is pool for other in found_in):
-        return pool
-    held = dict(zip(service.ingress, found_in, strict=True))
-    where = ", ".join(
-        f"{address} is in {'no IPAddressPool' if p is None else f'IPAddressPool {p.name}'}"
-        for address, p in sorted(held.items(), key=lambda item: address_order(item[0]))
-    )
-    message = f"{where}: the addresses of a Service must be in one pool"
-    return Refused(Reason.IP_NOT_ALLOWED, message)
 
 
 def _matching(service: Service, pool: Pool, view: NodeView) -> list[BgpAdvertisement] | Refused:
@@ -194,27 +159,6 @@ def _matching(service: Service, pool: Pool, view: NodeView) -> list[BgpAdvertise
             )
             return Refused(Reason.CONFLICTING_ADVERTISEMENTS, message)
     return matching
-
-
-def endpoints_refused(
-    service: Service, endpoints: Iterable[Endpoint], node: Node
-) -> Refused | None:
-    """Apply the endpoint rules: Local needs one on this node, any policy one anywhere.
-
-    Without endpoints anywhere the address is withdrawn everywhere, so that another cluster which
-    announces it as well takes the traffic.
-    """
-    serving = [e for e in endpoints if e.can_serve and e.addresses]
-    if service.traffic_policy is TrafficPolicy.LOCAL:
-        if any(e.node == node.name for e in serving):
-            return None
-        elsewhere = sorted({e.node for e in serving if e.node})
-        where = f"; they are on {', '.join(elsewhere)}" if elsewhere else ""
-        message = f"externalTrafficPolicy is Local and no serving endpoint is on {node.name}{where}"
-        return Refused(Reason.NO_LOCAL_ENDPOINTS, message)
-    if serving:
-        return None
-    return Refused(Reason.NO_ENDPOINTS, "no endpoint of the Service is ready or serving")
 
 
 def _routes(

@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exabgp_metallb.decisions.advertise import (
-    EXCLUDE_LABEL,
     NodeView,
     RibTable,
     adj_ribs_out,
-    endpoints_refused,
     rib_table,
 )
+from exabgp_metallb.decisions.preconditions import EXCLUDE_LABEL, endpoints_refused
 from exabgp_metallb.values.addresses import Prefix
 from exabgp_metallb.values.intent import (
     BgpAdvertisement,
