@@ -106,7 +106,7 @@ class Speaker:
         last_good: keeps the snapshot on disk; None keeps none.
         allocate: gives addresses to Services where no controller does; see NodeRoutes.
         publish: is told how the speaker is, each time its loop turns.
-        parts: make what the node does beside its routes, given how their threads are heard.
+        parts: makes what the node does beside its routes, given how their threads are heard.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Speaker:
         last_good: LastGood | None = None,
         allocate: Callable[[Inventory, Changes], None] | None = None,
         publish: "Callable[[Vitals], None] | None" = None,
-        parts: Sequence[Callable[[Post], Part]] = (),
+        parts: Callable[[Post], Sequence[Part]] | None = None,
     ) -> None:
         self._publish = publish
         self._settings = settings
@@ -141,7 +141,7 @@ class Speaker:
             if settings.conf is None
             else ManagedConfiguration(settings.conf, settings.run, self._dialogue, self._validated)
         )
-        self._parts = tuple(part(self._inbox.put) for part in parts)
+        self._parts = () if parts is None else tuple(parts(self._inbox.put))
         self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None  # as ExaBGP showed them
         self._local_addresses: dict[Address, Address] = {}  # of sessions, while they stand
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of

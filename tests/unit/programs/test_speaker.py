@@ -99,7 +99,7 @@ class Stage:
         conf: str = neighbor_text("127.0.0.1") + neighbor_text("127.0.0.2", description="other"),
         last_good: Path | None = None,
         held: Iterable[Prefix] = (),
-        parts: Sequence[Callable[[Post], Part]] = (),
+        parts: Callable[[Post], Sequence[Part]] | None = None,
     ) -> None:
         self.far = FarEnd(conf)
         self.far.ribs[TOR] = set(held)
@@ -326,11 +326,11 @@ def test_parts_follow_decisions_and_sessions() -> None:
     """And what a thread of theirs posts is done in the speaker's."""
     recorders: list[Recorder] = []
 
-    def part(post: Post) -> Recorder:
+    def parts(post: Post) -> Sequence[Part]:
         recorders.append(Recorder(post))
-        return recorders[-1]
+        return recorders
 
-    stage = Stage(parts=[part])
+    stage = Stage(parts=parts)
     stage.up("127.0.0.1")
     (recorder,) = recorders
     stage.tell(stage.listed(*BASIC[:4], BASIC[5]))
