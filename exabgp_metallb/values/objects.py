@@ -130,6 +130,7 @@ class Node:
     labels: Labels = frozenset()
     ready: bool = True  # condition Ready is True, or there is none
     network_available: bool = True  # condition NetworkUnavailable is not True
+    draining: bool = False  # somebody asked that it be drained
     internal_ips: tuple[Address, ...] = ()  # status.addresses of type InternalIP, in order
 
 
