@@ -144,14 +144,14 @@ def interface(text: str) -> str:
 
 
 def md5_password(text: str) -> str:
-    """Return a TCP MD5 password that can stand in quotes in exabgp.conf.
+    """Return a TCP MD5 password as people type them; errors never show it.
 
-    Errors never show it. BGPPeers and the Secrets they name have the same rule.
+    One in a Secret may be any text, since what is generated may be.
     """
     if len(text) > MAX_PASSWORD:
         raise ValueError(f"write a password of at most {MAX_PASSWORD} letters")
     if text.endswith(("\n", "\r")):
         raise ValueError("write the password without the line break at its end (echo -n)")
-    if not (text.isascii() and text.isprintable()) or set(text) & set("\"'\\"):
-        raise ValueError("write a password of ASCII letters, without quotes and backslashes")
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("write a password of ASCII letters, or put it into a Secret")
     return text

@@ -125,7 +125,7 @@ def test_the_schema_has_limits_of_its_own(
 
 def test_no_answer_shows_a_password(crds: ApiServer) -> None:
     """Answers end up in terminals and logs."""
-    for password in ("hunter2'", "hunter2" * 20, "hunter2\n"):
+    for password in ("hunter2é", "hunter2" * 20, "hunter2\n"):
         said = refusal(crds, "BGPPeer", PEER | {"password": password})
         assert "spec.password" in said
         assert "hunter2" not in said

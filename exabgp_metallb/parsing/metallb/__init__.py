@@ -11,7 +11,7 @@ from exabgp_metallb.parsing.metadata import check
 from exabgp_metallb.parsing.metallb.advertisements import bgp_advertisement, l2_advertisement
 from exabgp_metallb.parsing.metallb.bfd import bfd_profile
 from exabgp_metallb.parsing.metallb.communities import community_spec
-from exabgp_metallb.parsing.metallb.peers import peer_v1beta1, peer_v1beta2
+from exabgp_metallb.parsing.metallb.peers import peer
 from exabgp_metallb.parsing.metallb.pools import pool
 from exabgp_metallb.values.faults import ObjectRef
 from exabgp_metallb.values.specs import Parsed, Value
@@ -22,8 +22,8 @@ V1BETA2 = f"{GROUP}/v1beta2"
 
 READERS: Mapping[tuple[str, str], Callable[[Fields], Value]] = {
     (V1BETA1, "IPAddressPool"): pool,
-    (V1BETA1, "BGPPeer"): peer_v1beta1,
-    (V1BETA2, "BGPPeer"): peer_v1beta2,
+    (V1BETA1, "BGPPeer"): peer,
+    (V1BETA2, "BGPPeer"): peer,
     (V1BETA1, "BGPAdvertisement"): bgp_advertisement,
     (V1BETA1, "L2Advertisement"): l2_advertisement,
     (V1BETA1, "Community"): community_spec,

@@ -23,21 +23,13 @@ DEFAULT_PORT = 179
 MAX_SECONDS = 2**16 - 1  # Hold Time of an OPEN (RFC 4271 section 4.2), and connectTime by CEL
 
 
-def peer_v1beta2(root: Fields) -> PeerSpec:
-    """Read a BGPPeer of metallb.io/v1beta2."""
-    return _peer(root, lowest_port=1)
+def peer(root: Fields) -> PeerSpec:
+    """Read a BGPPeer of metallb.io/v1beta2 or v1beta1, which has the same fields here.
 
-
-def peer_v1beta1(root: Fields) -> PeerSpec:
-    """Read a BGPPeer of metallb.io/v1beta1: the same fields, where a port of 0 is the default.
-
-    Our CRD keeps the fields of v1beta2 in both versions, so they count here too. Without timers it
-    gets the defaults. (MetalLB's conversion makes them zero: no keepalives.)
+    Our CRD keeps those of v1beta2 in both versions, so they count in both. v1beta1 without timers
+    gets the defaults (MetalLB's conversion makes them zero: no keepalives), and its way to say 179,
+    a port of 0, is good in both.
     """
-    return _peer(root, lowest_port=0)
-
-
-def _peer(root: Fields, *, lowest_port: int) -> PeerSpec:
     spec = root.child("spec")
     my_asn, peer_asn = _asns(spec)
     address, device = _address(spec)
@@ -53,10 +45,10 @@ def _peer(root: Fields, *, lowest_port: int) -> PeerSpec:
             address=address,
             interface=device,
             source_address=_source_address(spec, address),
-            port=spec.integer("peerPort", lowest_port, MAX_PORT) or DEFAULT_PORT,
+            port=spec.integer("peerPort", 0, MAX_PORT) or DEFAULT_PORT,
             hold_seconds=hold,
             keepalive_seconds=keepalive,
-            connect_seconds=spec.parsed("connectTime", _connect_seconds),
+            connect_seconds=_connect_time(spec),
             router_id=spec.parsed("routerID", router_id),
             node_selectors=selectors(spec, "nodeSelectors"),
             password=password,
@@ -94,10 +86,13 @@ def _dynamic_asn(text: str) -> DynamicAsn:
 
 
 def _address(spec: Fields) -> tuple[Address | None, str | None]:
-    """Return the peer's address, or the interface of an unnumbered peer."""
+    """Return the peer's address, or the interface of an unnumbered peer.
+
+    A link-local address says nothing without its interface, so there both may stand.
+    """
     address = spec.parsed("peerAddress", host)
     device = spec.parsed("interface", interface)
-    if address and device:
+    if address and device and not address.is_link_local:
         spec.refuse("interface", "peerAddress is set too: remove one of them")
     if not spec.get("interface"):
         spec.require("peerAddress", advice="write it, or interface for an unnumbered peer")
@@ -118,6 +113,12 @@ def _timers(spec: Fields) -> tuple[int | None, int | None]:
         spec.refuse("keepaliveTime", f"longer than holdTime, {hold} s: write a third of that")
     if keepalive is not None and hold is None and keepalive * 3 > MAX_SECONDS:
         spec.refuse("keepaliveTime", f"write at most {MAX_SECONDS // 3}s")
+    if keepalive is not None and hold is not None and keepalive != hold // 3:
+        spec.warn(
+            "keepaliveTime",
+            f"no effect: ExaBGP sends KEEPALIVEs each third of holdTime, here {hold // 3} s: leave "
+            "it out, or make holdTime three times as long",
+        )
     return hold, keepalive
 
 
@@ -126,6 +127,17 @@ def _hold_seconds(text: str) -> int:
     found = seconds(text)
     if found != 0 and not 3 <= found <= MAX_SECONDS:
         raise ValueError(f"write 0s, or 3s to {MAX_SECONDS}s")
+    return found
+
+
+def _connect_time(spec: Fields) -> int | None:
+    found = spec.parsed("connectTime", _connect_seconds)
+    if found is not None:
+        spec.warn(
+            "connectTime",
+            "no effect: ExaBGP tries again at once, then after waits that grow to 60 s: leave it "
+            "out",
+        )
     return found
 
 

@@ -260,7 +260,7 @@ PEER = "peers:\n- {{my-asn: 1, peer-asn: 2, peer-address: 10.0.0.1{}}}\n"
             id="keepalive-beyond-the-default",
         ),
         pytest.param(
-            PEER.format(', password: "hush\\""'),
+            PEER.format(', password: "hush\\t"'),
             "BGPPeer/peer1",
             "config.peers[0].password",
             "(not shown)",
