@@ -23,6 +23,7 @@ from loguru import logger
 
 from exabgp_metallb.adapters.exabgp import conf
 from exabgp_metallb.adapters.exabgp.dialogue import Dialogue
+from exabgp_metallb.adapters.exabgp.local_address import lacking
 from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor, parse_neighbors
 from exabgp_metallb.adapters.files.aside import write_aside
 from exabgp_metallb.errors import ExabgpError
@@ -86,11 +87,11 @@ class ManagedConfiguration:
 
     def want(self, sessions: Sequence[Session]) -> None:
         """Have ExaBGP hold these sessions."""
-        refused = conf.refusals(sessions)
-        for name, why in refused.items():
+        troubles = {**lacking(sessions), **conf.refusals(sessions)}
+        for name, why in troubles.items():
             if self._told.get(name) != why:
                 logger.error("BGPPeer {}: {}", name, why)
-        self._told = dict(refused)
+        self._told = troubles
         self._wanted = conf.render(sessions, run=self._run)
         if self._step is _Step.LOST and self._wanted != self._checked:
             self._step = _Step.IDLE

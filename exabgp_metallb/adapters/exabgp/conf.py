@@ -5,9 +5,12 @@ alone, which ExaBGP starts on as well. It depends on nothing but the sessions an
 of the process, so equal texts mean that no reload is needed.
 
 What ExaBGP 5 has no setting for: the keepalive time (always a third of the hold time), the time
-between connection attempts, sessions without an address. The first two are left out of the text, a
-session of the last kind is left out as a whole; `unsupported` says why, for one session, and
-`refusals` for all of them together.
+between connection attempts, sessions without an address. The first two are left out of the text
+(`parsing.metallb.peers` warns of them), a session of the last kind is left out as a whole;
+`unsupported` says why, for one session, and `refusals` for all of them together.
+
+A router of another AS is one hop away unless ebgpMultiHop says otherwise: then our packets have a
+TTL of 1, as FRR's in MetalLB, so that a session never goes round by way of other routers.
 
 A peer whose ASN is external, whatever its number, becomes `peer-as auto`. ExaBGP 5.0.15 brings such
 a session up, but writes the ASN as `None` into its JSON, and answers `show neighbor` with `json`,
@@ -38,6 +41,7 @@ PROCESS = "exabgp-metallb"
 """The name of our process section, and of the process in each neighbor's api section."""
 
 BGP_PORT = 179  # ExaBGP's default destination; RFC 4271 section 4.2
+ONE_HOP = 1  # what FRR gives an eBGP session without ebgp-multihop; the kernel's own is 64
 GRACEFUL_RESTART_SECONDS = (
     120  # what FRR asks for; RFC 4724 advises less than the hold time of OPEN
 )
@@ -113,7 +117,7 @@ def _check_address(session: Session) -> str | None:
     if peer.address is None:
         return (
             f"spec.interface: ExaBGP has no unnumbered sessions (over {peer.interface}): "
-            "write the router's address as spec.peerAddress"
+            "write the router's address as spec.peerAddress; a link-local one goes with interface"
         )
     if peer.address.is_unspecified or peer.address.is_multicast:
         return f"spec.peerAddress: {peer.address} is no router's address: write a unicast address"
@@ -125,8 +129,8 @@ def _check_address(session: Session) -> str | None:
         and isinstance(peer.address, IPv6Address)
     ):
         return (
-            f"spec.peerAddress: ExaBGP cannot tell on which interface {peer.address} is: "
-            "write a global or unique local address"
+            f"spec.peerAddress: {peer.address} is on every link: write spec.interface too, or a "
+            "global or unique local address"
         )
     return None
 
@@ -177,7 +181,7 @@ def _check_device(session: Session) -> str | None:
     device = _device(session.peer)
     if device is None or _DEVICE.fullmatch(device):
         return None
-    field = "spec.interface" if session.peer.vrf is None else "spec.vrf"
+    field = "spec.vrf" if session.peer.interface is None else "spec.interface"
     return f"{field}: {device!a} is no name of a network device: write the name `ip link` shows"
 
 
@@ -201,7 +205,8 @@ _CHECKS: tuple[Callable[[Session], str | None], ...] = (
 
 
 def _device(peer: Peer) -> str | None:
-    return peer.interface if peer.vrf is None else peer.vrf
+    """Return what the session's socket is bound to; an interface lies in its VRF by itself."""
+    return peer.vrf if peer.interface is None else peer.interface
 
 
 def _process(run: Sequence[str]) -> Iterator[str]:
@@ -235,6 +240,8 @@ def _settings(session: Session) -> Iterator[str]:
     yield f"hold-time {session.hold_seconds}"
     if peer.port != BGP_PORT:
         yield f"connect {peer.port}"
+    if not peer.is_internal and not peer.ebgp_multihop:
+        yield f"outgoing-ttl {ONE_HOP}"
     if peer.password is not None and peer.password.value:
         yield from _password(peer.password.value)
     if (device := _device(peer)) is not None:

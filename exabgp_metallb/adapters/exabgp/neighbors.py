@@ -25,6 +25,7 @@ SETTINGS = frozenset(
         "local-as",
         "manual-eor",
         "md5-password",
+        "outgoing-ttl",
         "peer-as",
         "router-id",
         "source-interface",

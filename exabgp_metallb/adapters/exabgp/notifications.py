@@ -32,7 +32,8 @@ CLOSED = "closing connection"
 
 NO_CONNECTION = (
     "no TCP connection, or the router closes it: look at peerAddress and peerPort, whether the "
-    "router has a neighbor with our address, and at firewalls between"
+    "router has a neighbor with our address, at firewalls between, and whether a router of another "
+    "AS that is more than one hop away has ebgpMultiHop"
 )
 LOST_CONNECTION = "the TCP connection was closed or lost"
 

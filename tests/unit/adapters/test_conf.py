@@ -110,6 +110,7 @@ def peers(draw: st.DrawFn) -> Peer:
         router_id=draw(st.none() | v4),
         password=draw(st.none() | st.builds(Password, st.text(min_size=1, max_size=20))),
         graceful_restart=draw(st.booleans()),
+        ebgp_multihop=draw(st.booleans()),
         vrf=draw(st.none() | st.text(string.ascii_letters + "-._0", min_size=1, max_size=15)),
         dual_stack=draw(st.booleans()),
     )
@@ -144,6 +145,8 @@ def check(neighbor: dict[str, Any], held: Session) -> None:
     assert str(neighbor["router-id"]) == str(held.router_id)
     local = neighbor["local-address"]
     assert (None if local is None else ip_address(str(local))) == held.local_address
+    one_hop = not peer.is_internal and not peer.ebgp_multihop
+    assert neighbor["outgoing-ttl"] == (1 if one_hop else None)
     assert neighbor["connect"] == (0 if peer.port == 179 else peer.port)
     assert neighbor["hold-time"] == held.hold_seconds
     assert neighbor["source-interface"] == peer.vrf
@@ -245,6 +248,28 @@ def test_a_link_local_peer_with_an_interface_is_held() -> None:
     """The interface is what ExaBGP binds to."""
     peer = replace(PLAIN, address=ip_address("fe80::1"), interface="eth0")
     assert read(conf.render(sessions(peer), run=RUN))[0]["source-interface"] == "eth0"
+
+
+def test_an_interface_goes_before_its_vrf() -> None:
+    """It lies in the VRF by itself, and a link-local address needs it."""
+    peer = replace(PLAIN, address=ip_address("fe80::1"), interface="eth0", vrf="red")
+    assert read(conf.render(sessions(peer), run=RUN))[0]["source-interface"] == "eth0"
+
+
+@pytest.mark.parametrize(
+    ("peer", "ttl"),
+    [
+        pytest.param(PLAIN, 1, id="another AS, one hop"),
+        pytest.param(replace(PLAIN, ebgp_multihop=True), None, id="another AS, more hops"),
+        pytest.param(replace(PLAIN, peer_asn=64512), None, id="our AS"),
+        pytest.param(replace(PLAIN, local_asn=64513), None, id="the AS that we speak as"),
+        pytest.param(DYNAMIC[0], None, id="internal"),
+        pytest.param(DYNAMIC[1], 1, id="external"),
+    ],
+)
+def test_packets_to_another_as_reach_one_hop(peer: Peer, ttl: int | None) -> None:
+    """The kernel's own TTL reaches further, and is left where the router is further away."""
+    assert read(conf.render(sessions(peer), run=RUN))[0]["outgoing-ttl"] == ttl
 
 
 def test_one_address_is_held_once() -> None:
