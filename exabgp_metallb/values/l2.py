@@ -68,6 +68,8 @@ class TagState(enum.IntEnum):
     OWNER = 1
     LEAVING = 2  # it answers still, and waits for another to take over
     STANDBY = 3
+    WEAK = 4  # an owner that is in none of the address's subnets: any other candidate is better
+    HELD = 5  # an owner that a better candidate is to leave alone for now (sticky, or damped)
 
 
 class Tag(NamedTuple):
