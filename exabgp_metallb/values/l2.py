@@ -210,7 +210,6 @@ class DropReason(enum.StrEnum):
     OPTION = "option"  # an option of length 0, longer than the packet, or not of Ethernet's length
     PROBE = "probe"  # a probe from :: with the asker's MAC, or not to the group (section 7.1.1)
     SOLICITED = "solicited"  # an advertisement to a group that says it answers (section 7.1.2)
-    NO_MAC = "no_mac"  # an advertisement that does not say where the target is
     DESTINATION = "destination"  # it was sent to somebody else
     OWN = "own"  # this node sent it itself
     NOT_OURS = "not_ours"  # it asks for an address that is not answered here

@@ -1,6 +1,6 @@
 """The segments that a node is on: what is heard there, answered at once, and said."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from exabgp_metallb.values.addresses import Address
@@ -39,14 +39,18 @@ class Wire(Protocol):
     def interfaces(self) -> Mapping[int, Interface]:
         """All interfaces of the node, by index."""
 
-    def watch(self, addresses: Iterable[Address]) -> None:
-        """Listen for these addresses from now on, and for no others.
+    def watch(self, places: Mapping[int, Collection[Address]]) -> None:
+        """Listen on these interfaces for these addresses from now on, and for nothing else.
 
-        An address that is no longer watched is no longer answered either.
+        What is no longer watched is no longer answered either. A node has many interfaces that
+        answer for nothing, one for each pod; those cost nothing as long as they are not named.
+
+        Args:
+            places: the addresses by index of the interface.
         """
 
     def answer(self, index: int, address: Address, state: TagState) -> None:
-        """Answer for a watched address on an interface, saying so in the tag."""
+        """Answer for an address that is watched on an interface, saying so in the tag."""
 
     def silence(self, index: int, address: Address) -> None:
         """Answer no longer for an address on an interface."""
