@@ -14,7 +14,7 @@ asked too, so a forerunner that died between rename and reload is made up for.
 """
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -27,6 +27,7 @@ from exabgp_metallb.adapters.exabgp.local_address import lacking
 from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor, parse_neighbors
 from exabgp_metallb.adapters.files.aside import write_aside
 from exabgp_metallb.errors import ExabgpError
+from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.sessions import Session
 
 RETRY_SECONDS = 2.0  # ExaBGP's loop turns each second at most; twice that is no hurry
@@ -77,6 +78,8 @@ class ManagedConfiguration:
         self._listener = listener
         self._step = _Step.IDLE
         self._written = _read(path)
+        self._sessions: tuple[Session, ...] | None = None  # as they were wanted last
+        self._left_out: frozenset[Address] = frozenset()
         self._wanted: str | None = None
         self._checked = ""  # what goes into the file next
         self._held: Neighbors | None = None  # as ExaBGP showed them
@@ -92,7 +95,18 @@ class ManagedConfiguration:
             if self._told.get(name) != why:
                 logger.error("BGPPeer {}: {}", name, why)
         self._told = troubles
-        self._wanted = conf.render(sessions, run=self._run)
+        self._sessions = tuple(sessions)
+        self._render()
+
+    def leave_out(self, neighbors: Collection[Address]) -> None:
+        """Have ExaBGP hold no session with these, wanted or not."""
+        self._left_out = frozenset(neighbors)
+        if self._sessions is not None:
+            self._render()
+
+    def _render(self) -> None:
+        held = (s for s in self._sessions or () if s.peer.address not in self._left_out)
+        self._wanted = conf.render(held, run=self._run)
         if self._step is _Step.LOST and self._wanted != self._checked:
             self._step = _Step.IDLE
         self._consider()

@@ -9,12 +9,23 @@ from typing import Protocol
 
 from exabgp_metallb.adapters.exabgp.dialogue import Notice
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
+from exabgp_metallb.values.addresses import Address
 
 Call = Callable[[float], None]
 """Something to be done in the speaker's thread; takes now, in monotonic seconds."""
 
 Post = Callable[[Call], None]
 """Has something done in the speaker's thread, soon; from any thread."""
+
+
+class Neighbors(Protocol):
+    """What a part can do to the sessions; in the speaker's thread alone."""
+
+    def hold_down(self, neighbor: Address, why: str) -> None:
+        """End a session now, and let none come up until `let_up`."""
+
+    def let_up(self, neighbor: Address) -> None:
+        """Let sessions come up again."""
 
 
 class Part(Protocol):

@@ -35,10 +35,11 @@ from exabgp_metallb.adapters.source import (
     Source,
 )
 from exabgp_metallb.parsing.inventory import Changes, Inventory
+from exabgp_metallb.programs.held_down import HeldDown
 from exabgp_metallb.programs.keeper import Keeper, StandIns
 from exabgp_metallb.programs.managed import ManagedConfiguration, Validated
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
-from exabgp_metallb.programs.parts import Call, Part, Post
+from exabgp_metallb.programs.parts import Call, Neighbors, Part, Post
 from exabgp_metallb.programs.report import Report
 from exabgp_metallb.values.addresses import Address, Prefix
 from exabgp_metallb.values.intent import Intent
@@ -106,7 +107,8 @@ class Speaker:
         last_good: keeps the snapshot on disk; None keeps none.
         allocate: gives addresses to Services where no controller does; see NodeRoutes.
         publish: is told how the speaker is, each time its loop turns.
-        parts: makes what the node does beside its routes, given how their threads are heard.
+        parts: makes what the node does beside its routes, given how their threads are heard and
+            who holds sessions down.
     """
 
     def __init__(
@@ -118,7 +120,7 @@ class Speaker:
         last_good: LastGood | None = None,
         allocate: Callable[[Inventory, Changes], None] | None = None,
         publish: "Callable[[Vitals], None] | None" = None,
-        parts: Callable[[Post], Sequence[Part]] | None = None,
+        parts: Callable[[Post, Neighbors], Sequence[Part]] | None = None,
     ) -> None:
         self._publish = publish
         self._settings = settings
@@ -141,7 +143,8 @@ class Speaker:
             if settings.conf is None
             else ManagedConfiguration(settings.conf, settings.run, self._dialogue, self._validated)
         )
-        self._parts = () if parts is None else tuple(parts(self._inbox.put))
+        self._held_down = HeldDown(self._dialogue, self._managed)
+        self._parts = () if parts is None else tuple(parts(self._inbox.put, self._held_down))
         self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None  # as ExaBGP showed them
         self._local_addresses: dict[Address, Address] = {}  # of sessions, while they stand
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
@@ -288,6 +291,7 @@ class Speaker:
         for line in lines:
             for notice in self._dialogue.hear(line):
                 self._notice(notice)
+                self._held_down.noticed(notice)
                 for part in self._parts:
                     part.noticed(notice, time.monotonic())
 
@@ -439,7 +443,8 @@ class Speaker:
         """Return the neighbors that should have a session and do not."""
         peers = (s.peer for s in self._routes.sessions)
         addresses = (peer.address for peer in peers if peer.address is not None)
-        return {a: self._name(a) for a in addresses if not self._dialogue.is_up(a)}
+        idle = (a for a in addresses if not self._dialogue.is_up(a) and a not in self._held_down)
+        return {a: self._name(a) for a in idle}
 
     def _vitals(self, now: float) -> "Vitals":
         from exabgp_metallb.adapters.metrics import Vitals  # noqa: PLC0415 -- 10 MiB

@@ -108,6 +108,7 @@ class FarEnd:
             yield from self._rows(line)
             yield "done"
             yield from self._route(line)
+            yield from self._tear_down(line)
 
     def _rows(self, line: str) -> Iterator[str]:
         if line.startswith("show neighbor summary"):
@@ -148,6 +149,12 @@ class FarEnd:
         for gone in before.difference(parse_neighbors(self.text.splitlines())):
             self.established.discard(gone.address)
             self.ribs.pop(gone.address, None)
+
+    def _tear_down(self, line: str) -> Iterator[str]:
+        selector, _, code = line.partition(" teardown ")
+        neighbor = selector.removeprefix("neighbor ")
+        if code and ip_address(neighbor) in self.established:
+            yield from self.down(neighbor, f"notification sent (6,{code})")
 
     def _route(self, line: str) -> Iterator[str]:
         head, _, routes = line.partition(" nlri ")

@@ -7,6 +7,10 @@ it asks how the neighbors are configured, which are up and what ExaBGP holds for
 is said until the owner has decided its whole table and calls `release`; only then can "ExaBGP holds
 it and we do not want it" mean a withdrawal. From there the window talks. Questions are asked
 between lines, never among them, so that each answer belongs to the oldest command.
+
+The end of a session does not wait for that: ExaBGP carries out `teardown` as it reads it, before
+older commands, and always answers `done`. So the first `done` after one is taken for its answer;
+which of several that is makes no difference.
 """
 
 from collections import deque
@@ -140,6 +144,8 @@ class Dialogue:
         self._found: list[text.Held] = []
         self._questions: deque[_Question] = deque()
         self._asked: _Question | None = None
+        self._orders: list[str] = []  # what goes before all else
+        self._obeyed = 0  # how many orders are still to be answered
         self._greeted = False  # we have
         self._heard = False  # ExaBGP has answered that
 
@@ -157,6 +163,17 @@ class Dialogue:
         """Have ExaBGP read its configuration again, and ask what came of it."""
         self._ask(text.RELOAD, lambda _: [])
         self.ask_configuration()
+
+    def tear_down(self, neighbor: Address, subcode: int) -> None:
+        """Have a session closed now, before all that waits; ExaBGP will try for a new one.
+
+        Args:
+            neighbor: whose session.
+            subcode: of the Cease NOTIFICATION (RFC 4486); none is sent where the session is to
+                restart gracefully.
+        """
+        self.window.down(neighbor)  # a route for a neighbor without a session blocks every reload
+        self._orders.append(f"{text.selector([neighbor])} {text.TEARDOWN} {subcode}")
 
     def release(self) -> None:
         """Let routes flow: from now on `wanted` tells the whole table."""
@@ -187,6 +204,16 @@ class Dialogue:
             self._greeted = True
             self._asked = _Question(text.ENABLE_ACK, lambda _: [], [])
             return list(GREETING)
+        return [*self._take_orders(), *self._other_lines(now)]
+
+    def _take_orders(self) -> list[str]:
+        if not self._heard:
+            return []  # no answer is for us yet
+        orders, self._orders = self._orders, []
+        self._obeyed += len(orders)
+        return orders
+
+    def _other_lines(self, now: float) -> list[str]:
         if self._asked is not None:
             return []
         if self._questions:
@@ -242,6 +269,9 @@ class Dialogue:
         return [Greeted(message.line.removeprefix(VERSION).strip())]
 
     def _answer(self, message: text.Done | text.Failed) -> list[Notice]:
+        if self._obeyed and isinstance(message, text.Done):
+            self._obeyed -= 1
+            return []
         if self._asked is not None:
             question, self._asked = self._asked, None
             if isinstance(message, text.Failed):

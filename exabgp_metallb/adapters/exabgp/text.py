@@ -11,19 +11,21 @@ of a kind or family that is not ours is None, and no line raises.
 """
 
 import json
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from exabgp_metallb.values.addresses import Address, Family, Prefix, family_of
 from exabgp_metallb.values.intent import Community, LargeCommunity
-from exabgp_metallb.values.rib import Attributes
+from exabgp_metallb.values.rib import Attributes, LinkBandwidth
 
 SHOW_NEIGHBORS = "show neighbor summary"  # its JSON fails where a peer-as is `auto`
 SHOW_NEIGHBOR_CONFIGURATION = "show neighbor configuration"
 SHOW_ADJ_RIB_OUT = "show adj-rib out"
 ENABLE_ACK = "enable-ack"
 RELOAD = "reload"
+TEARDOWN = "teardown"
 
 UNKNOWN = Attributes(local_pref=-1)
 """Attributes of a route that is there, but what they are is not known; never wanted of any."""
@@ -32,6 +34,10 @@ DEFAULT_LOCAL_PREF = 100
 """What ExaBGP tells an iBGP peer where we set none."""
 
 _UNICAST = ("ipv4 unicast", "ipv6 unicast")
+
+# RFC 10005 section 2: type, subtype, ASN, bytes a second; and what of them says which community.
+_LINK_BANDWIDTH = struct.Struct("!BBHf")
+_NOT_TRANSITIVE, _BANDWIDTH = 0x40, 0x04
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +145,18 @@ def _attributes(attributes: Attributes) -> Iterable[str]:
     yield f"next-hop {'self' if attributes.next_hop is None else attributes.next_hop}"
     if attributes.local_pref is not None:
         yield f"local-preference {attributes.local_pref}"
+    if attributes.med is not None:
+        yield f"med {attributes.med}"
+    if attributes.as_path:
+        # It replaces what ExaBGP would make: to an eBGP peer our own AS must stand in it, too.
+        yield f"as-path [ {' '.join(map(str, attributes.as_path))} ]"
     if attributes.communities:
         yield f"community [ {' '.join(map(str, attributes.communities))} ]"
     if attributes.large_communities:
         yield f"large-community [ {' '.join(map(str, attributes.large_communities))} ]"
+    if attributes.link_bandwidth is not None:
+        told = attributes.link_bandwidth
+        yield f"extended-community [ bandwidth:{told.asn}:{told.bytes_per_second} ]"
 
 
 def parse(line: str) -> Message | None:
@@ -160,8 +174,8 @@ def parse(line: str) -> Message | None:
 def same_on_the_wire(asked: Attributes | None, told: Attributes | None) -> bool:
     """Tell whether what an UPDATE was told to carry is what we asked for; None for withdrawals.
 
-    ExaBGP fills in what we leave open: its own address as next hop, and an iBGP peer's local
-    preference. What is not known may be anything.
+    ExaBGP fills in what we leave open: its own address as next hop, an iBGP peer's local
+    preference, and its AS in the path to an eBGP peer. What is not known may be anything.
     """
     if told is UNKNOWN:
         return True
@@ -170,8 +184,12 @@ def same_on_the_wire(asked: Attributes | None, told: Attributes | None) -> bool:
     if asked is UNKNOWN:
         return True
     prefs = (None, DEFAULT_LOCAL_PREF) if asked.local_pref is None else (asked.local_pref,)
+    usual = not asked.as_path and len(told.as_path) <= 1
     return (
         told.local_pref in prefs
+        and (usual or asked.as_path == told.as_path)
+        and asked.med == told.med
+        and asked.link_bandwidth == told.link_bandwidth
         and asked.next_hop in (None, told.next_hop)
         and asked.communities == told.communities
         and asked.large_communities == told.large_communities
@@ -263,15 +281,34 @@ def _prefixes(family: str, routes: object) -> Iterator[Prefix]:
 
 
 def _carried(attributes: object, next_hop: str) -> Attributes:
-    local_pref = _at(attributes, "local-preference")
     communities = [Community(*row) for row in _rows(_at(attributes, "community"), 2)]
     large = [LargeCommunity(*row) for row in _rows(_at(attributes, "large-community"), 3)]
     return Attributes(
         next_hop=_address(next_hop),
-        local_pref=local_pref if isinstance(local_pref, int) else None,
+        local_pref=_number(_at(attributes, "local-preference")),
+        med=_number(_at(attributes, "med")),
+        as_path=tuple(_as_path(_at(attributes, "as-path"))),
         communities=tuple(sorted(communities)),
         large_communities=tuple(sorted(large)),
+        link_bandwidth=_link_bandwidth(_at(attributes, "extended-community")),
     )
+
+
+def _as_path(segments: object) -> Iterator[int]:
+    for segment in segments.values() if isinstance(segments, dict) else ():
+        yield from (asn for asn in _list(_at(segment, "value")) if isinstance(asn, int))
+
+
+def _link_bandwidth(communities: object) -> LinkBandwidth | None:
+    """Return the Link Bandwidth among extended communities; each is a number of 64 bits."""
+    for community in _list(communities):
+        number = _number(_at(community, "value"))
+        if number is None or not 0 <= number < 2**64:
+            continue
+        kind, subtype, asn, speed = _LINK_BANDWIDTH.unpack(number.to_bytes(8))
+        if (kind, subtype) == (_NOT_TRANSITIVE, _BANDWIDTH) and speed.is_integer():
+            return LinkBandwidth(asn, int(speed))
+    return None
 
 
 def _rows(value: object, length: int) -> Iterator[list[int]]:
@@ -310,6 +347,10 @@ def _at(tree: object, *path: str) -> object:
 
 def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _text(value: object) -> str:

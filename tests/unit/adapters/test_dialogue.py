@@ -296,6 +296,34 @@ def test_end_of_rib_follows_the_table(talk: Talk) -> None:
     assert talk.far.heard.count(eor) == 1
 
 
+def test_a_session_is_torn_down_before_all_that_waits(talk: Talk) -> None:
+    """Its answer comes before that of older lines, and is taken for none of theirs."""
+    talk.run()
+    talk.dialogue.release()
+    talk.say((*talk.far.up("10.0.0.1"), *talk.far.up("10.0.0.2")))
+    talk.wanted[TOR2] = dict(ROUTES)
+    talk.dialogue.window.touch_everything()
+    routes = talk.dialogue.lines(talk.now)
+    talk.dialogue.reload()
+    talk.dialogue.tear_down(TOR, 10)
+    order = talk.dialogue.lines(talk.now)
+    assert order == ["neighbor 10.0.0.1 teardown 10"]
+    talk.say(talk.far.answers(order))
+    assert talk.dialogue.lines(talk.now) == []  # the lines are still on their way
+    talk.say(talk.far.answers(routes))
+    assert talk.dialogue.lines(talk.now) == ["reload"]
+    assert talk.notices[-1] == say.SessionDown(TOR, "notification sent (6,10)")
+
+
+def test_a_neighbor_that_is_torn_down_is_sent_nothing_more(talk: Talk) -> None:
+    """Also before ExaBGP has told that its session ended: a route would wait for the next one."""
+    begun(talk)
+    del talk.wanted[TOR][ONE]
+    talk.dialogue.tear_down(TOR, 10)
+    talk.dialogue.window.touch(TOR, ONE, urgent=True)
+    assert talk.dialogue.lines(talk.now) == ["neighbor 10.0.0.1 teardown 10"]
+
+
 def test_the_end_of_exabgp_is_told(talk: Talk) -> None:
     """Before it closes the pipe."""
     talk.run()

@@ -23,6 +23,7 @@ from tests.unit.adapters.test_conf import PLAIN, RUN, sessions
 from tests.unit.far_end import FarEnd
 from tests.unit.programs.told import Told
 
+TOR = IPv4Address("198.51.100.1")
 OTHER = replace(PLAIN, name="router-9", address=IPv4Address("198.51.100.9"))
 SLOWER = replace(PLAIN, hold_seconds=120)
 WAIT_SECONDS = 30.0
@@ -233,3 +234,18 @@ def test_a_session_that_exabgp_cannot_hold_is_told_once(managed: Managed, told: 
     managed.want(PLAIN, unnumbered)
     assert managed.idle
     assert told.count("BGPPeer unnumbered: spec.interface") == 1
+
+
+def test_a_neighbor_may_be_left_out_for_a_while(managed: Managed) -> None:
+    """Whatever is wanted meanwhile; then it is back."""
+    managed.managed.want(sessions(PLAIN))
+    managed.managed.leave_out({TOR})
+    managed.check()
+    managed.run()
+    assert managed.far.neighbors == []
+    managed.settle(SLOWER, OTHER)
+    assert managed.far.neighbors == [OTHER.address]
+    managed.managed.leave_out(())
+    managed.check()
+    managed.run()
+    assert managed.far.neighbors == [PLAIN.address, OTHER.address]

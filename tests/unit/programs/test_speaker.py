@@ -13,7 +13,7 @@ from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, List
 from exabgp_metallb.parsing.objects import KINDS, parse
 from exabgp_metallb.programs import keeper
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
-from exabgp_metallb.programs.parts import Part, Post
+from exabgp_metallb.programs.parts import Neighbors, Part, Post
 from exabgp_metallb.programs.speaker import LATER_KIND, Settings, Speaker
 from exabgp_metallb.values.addresses import Prefix
 from exabgp_metallb.values.specs import Parsed
@@ -99,7 +99,7 @@ class Stage:
         conf: str = neighbor_text("127.0.0.1") + neighbor_text("127.0.0.2", description="other"),
         last_good: Path | None = None,
         held: Iterable[Prefix] = (),
-        parts: Callable[[Post], Sequence[Part]] | None = None,
+        parts: Callable[[Post, Neighbors], Sequence[Part]] | None = None,
     ) -> None:
         self.far = FarEnd(conf)
         self.far.ribs[TOR] = set(held)
@@ -289,8 +289,9 @@ def test_no_secret_is_followed_where_none_is_named() -> None:
 class Recorder:
     """A part that notes what it is told."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: Post, neighbors: Neighbors) -> None:
         self.post = post
+        self.neighbors = neighbors
         self.decisions: list[tuple[Prefix, ...]] = []
         self.notices: list[Notice] = []
         self.called: list[float] = []
@@ -326,8 +327,8 @@ def test_parts_follow_decisions_and_sessions() -> None:
     """And what a thread of theirs posts is done in the speaker's."""
     recorders: list[Recorder] = []
 
-    def parts(post: Post) -> Sequence[Part]:
-        recorders.append(Recorder(post))
+    def parts(post: Post, neighbors: Neighbors) -> Sequence[Part]:
+        recorders.append(Recorder(post, neighbors))
         return recorders
 
     stage = Stage(parts=parts)
