@@ -9,11 +9,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from exabgp_metallb.adapters.kubernetes import writes
-from exabgp_metallb.adapters.kubernetes.writes import DeposedError, Request, Sent, State
+from exabgp_metallb.adapters.kubernetes.writes import CONTROLLER, DeposedError, Request, Sent
 from exabgp_metallb.adapters.source import Event, Gone, Listed, Put
 from exabgp_metallb.decisions.allocation.allocate import Allocator
 from exabgp_metallb.programs.refusals import Refusals
 from exabgp_metallb.values.outcome import PoolUsage
+from exabgp_metallb.values.statuses import ConfigurationVerdict
 
 POOL = "IPAddressPool"
 STATE_READ, STATE_OBJECT = "the ConfigurationState as it was", "the ConfigurationState"
@@ -35,8 +36,8 @@ class Summaries:
         self._pools: set[str] = set()  # that are objects; a legacy ConfigMap's have no status
         self._counters: dict[str, PoolUsage] = {}
         self._due_at = 0.0
-        self._state: State | None = None
-        self._new_state: State | None = None  # on its way, or to be read first
+        self._state: ConfigurationVerdict | None = None
+        self._new_state: ConfigurationVerdict | None = None  # on its way, or to be read first
         self._state_is_known = False
         self._reading = False
 
@@ -72,28 +73,31 @@ class Summaries:
         if not self._state_is_known:
             if not self._reading:
                 self._reading = True
-                self._submit(STATE_READ, writes.read_state(self._namespace))
+                self._submit(STATE_READ, writes.read_state(self._namespace, CONTROLLER))
             return
         since = self._state.since if self._state is not None else ""
         if self._state is None or bool(self._state.faults) != bool(faults):
             since = writes.timestamp(wall)
-        state = State(faults, since)
-        is_there = self._state is not None and self._state.summary == state.summary
+        state = ConfigurationVerdict(faults, since)
+        is_there = self._state is not None and writes.summary(self._state) == writes.summary(state)
         if self._new_state is None and not is_there:
             self._new_state = state
-            self._submit(STATE_OBJECT, writes.configuration_state(self._namespace, state)[0])
+            self._submit(STATE_OBJECT, self._state_writes(state)[0])
+
+    def _state_writes(self, state: ConfigurationVerdict) -> tuple[Request, Request]:
+        return writes.configuration_state(self._namespace, CONTROLLER, state)
 
     def sent(self, sent: Sent, now: float) -> None:
         """Note what became of a write."""
         if sent.key == STATE_READ:
             self._reading = False
             self._state_is_known = sent.error is None or sent.missing
-            self._state = writes.state_of(sent.answer)
+            self._state = writes.state_of(sent.answer, CONTROLLER)
         if sent.error is not None:
             self._failed(sent, now)
         elif sent.key == STATE_OBJECT and self._new_state is not None:
-            status = writes.configuration_state(self._namespace, self._new_state)[1]
-            self._submit(STATE_STATUS, status)  # a status needs its object
+            # A status needs its object.
+            self._submit(STATE_STATUS, self._state_writes(self._new_state)[1])
         elif sent.key == STATE_STATUS:
             self._state, self._new_state = self._new_state, None
 

@@ -1,4 +1,4 @@
-"""What the controller writes to the Kubernetes API: bodies as pure functions, and who sends them.
+"""What is written to the Kubernetes API: bodies as pure functions, and who sends them.
 
 Every write of a status is bound to the resourceVersion that the decision was taken from, so it
 never overwrites what somebody else has written since (409 Conflict: the watch brings the newer
@@ -9,7 +9,7 @@ API takes both on the status subresource, as MetalLB's controller uses it.
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -27,6 +27,7 @@ from exabgp_metallb.values.conditions import Condition
 from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.outcome import Event, PoolUsage
 from exabgp_metallb.values.publication import StatusWrite
+from exabgp_metallb.values.statuses import ConfigurationVerdict
 
 COMPONENT = "metallb-controller"  # the source of MetalLB's Events, which dashboards filter by
 
@@ -34,8 +35,6 @@ MERGE = "application/merge-patch+json"
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"  # conditions merge by their type
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
-
-STATE_CONDITION = "poolReconcilerValid"  # as MetalLB's controller names it
 
 LONGEST_SUMMARY = 32768  # of a condition (meta/v1 Condition)
 LONGEST_NOTE = 1024  # of an Event
@@ -93,28 +92,55 @@ def _condition(condition: Condition, before: Condition | None, now: datetime) ->
     return body
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Involved:
+    """What an Event is about (core/v1 ObjectReference)."""
+
+    api_version: str
+    kind: str
+    name: ObjectName
+    uid: str
+
+
 def service_event(name: ObjectName, uid: str, event: Event, now: datetime) -> Request:
-    """Return the write of an Event on a Service (core/v1 Event).
+    """Return the write of the controller's Event on a Service."""
+    involved = Involved(api_version="v1", kind="Service", name=name, uid=uid)
+    kind = "Warning" if event.is_warning else "Normal"
+    return event_on(involved, COMPONENT, (kind, event.reason, event.message), now)
+
+
+def event_on(
+    involved: Involved, component: str, said: tuple[str, str, str], now: datetime
+) -> Request:
+    """Return the write of an Event (core/v1 Event).
 
     It is named for what it says and when, so that sending it twice makes one Event (409 Conflict).
+
+    Args:
+        involved: what it is about.
+        component: who says it.
+        said: Normal or Warning, the reason in one word, and the message.
+        now: in UTC.
     """
-    said = f"{uid} {event.reason} {event.message} {now.isoformat()}"
-    digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+    kind, reason, message = said
+    name = involved.name
+    text = f"{involved.uid} {component} {reason} {message} {now.isoformat()}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     body = {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": f"{name.name[:200]}.{digest}", "namespace": name.namespace},
         "involvedObject": {
-            "apiVersion": "v1",
-            "kind": "Service",
+            "apiVersion": involved.api_version,
+            "kind": involved.kind,
             "namespace": name.namespace,
             "name": name.name,
-            "uid": uid,
+            "uid": involved.uid,
         },
-        "reason": event.reason,
-        "message": event.message[:LONGEST_NOTE],
-        "type": "Warning" if event.is_warning else "Normal",
-        "source": {"component": COMPONENT},
+        "reason": reason,
+        "message": message[:LONGEST_NOTE],
+        "type": kind,
+        "source": {"component": component},
         "firstTimestamp": timestamp(now),
         "lastTimestamp": timestamp(now),
         "count": 1,
@@ -138,40 +164,45 @@ def pool_status(namespace: str, name: str, usage: PoolUsage) -> Request:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What the ConfigurationState says of all resources.
+class Reporter:
+    """Who has a ConfigurationState of its own, and how MetalLB names it there.
 
     Attributes:
-        faults: one line for each object that is refused.
-        since: when it began to be valid, or to be not (meta/v1 Time).
+        name: of the object.
+        labels: of the object.
+        condition: the type of the one condition.
     """
 
-    faults: tuple[str, ...] = ()
-    since: str = ""
-
-    @property
-    def summary(self) -> str:
-        """All faults, as far as they have room."""
-        return "\n".join(self.faults)[:LONGEST_SUMMARY]
+    name: str
+    labels: Mapping[str, str]
+    condition: str
 
 
-def read_state(namespace: str) -> Request:
-    """Return the request for the ConfigurationState; see `state_of`."""
-    return Request(method="GET", path=_state_path(namespace))
+CONTROLLER = Reporter(
+    "controller", {"metallb.io/component-type": "controller"}, "poolReconcilerValid"
+)
 
 
-def state_of(body: Body) -> State | None:
+def read_state(namespace: str, reporter: Reporter) -> Request:
+    """Return the request for a ConfigurationState; see `state_of`."""
+    return Request(method="GET", path=_state_path(namespace, reporter))
+
+
+def state_of(body: Body, reporter: Reporter) -> ConfigurationVerdict | None:
     """Return what a ConfigurationState says; None when that is not ours."""
     status = body.get("status") or {}
-    conditions = [c for c in status.get("conditions") or () if c.get("type") == STATE_CONDITION]
-    if not conditions:
+    conditions = status.get("conditions") or ()
+    ours = [each for each in conditions if each.get("type") == reporter.condition]
+    if not ours:
         return None
-    summary = status.get("errorSummary") or ""
-    faults = tuple(summary.split("\n")) if summary else ()
-    return State(faults, conditions[0].get("lastTransitionTime") or "")
+    text = status.get("errorSummary") or ""
+    faults = tuple(text.split("\n")) if text else ()
+    return ConfigurationVerdict(faults, ours[0].get("lastTransitionTime") or "")
 
 
-def configuration_state(namespace: str, state: State) -> tuple[Request, Request]:
+def configuration_state(
+    namespace: str, reporter: Reporter, verdict: ConfigurationVerdict
+) -> tuple[Request, Request]:
     """Return the writes that say whether all resources are accepted (ConfigurationState).
 
     The first makes sure that the object is there, the second fills in its status; both by
@@ -181,39 +212,45 @@ def configuration_state(namespace: str, state: State) -> tuple[Request, Request]
         "apiVersion": "metallb.io/v1beta1",
         "kind": "ConfigurationState",
         "metadata": {
-            "name": "controller",
+            "name": reporter.name,
             "namespace": namespace,
-            "labels": {"metallb.io/component-type": "controller"},
+            "labels": dict(reporter.labels),
         },
     }
+    text = summary(verdict)
     condition = {
-        "type": STATE_CONDITION,
-        "status": "False" if state.faults else "True",
-        "reason": "ConfigurationError" if state.faults else "Reconciled",
-        "message": state.summary,
-        "lastTransitionTime": state.since,
+        "type": reporter.condition,
+        "status": "False" if verdict.faults else "True",
+        "reason": "ConfigurationError" if verdict.faults else "Reconciled",
+        "message": text,
+        "lastTransitionTime": verdict.since,
     }
     status = {
-        "result": "Invalid" if state.faults else "Valid",
-        "errorSummary": state.summary,
+        "result": "Invalid" if verdict.faults else "Valid",
+        "errorSummary": text,
         "conditions": [condition],
     }
-    path = _state_path(namespace)
-    query = "?fieldManager=exabgp-metallb&force=true"
+    path = _state_path(namespace, reporter)
     return (
-        Request(method="PATCH", path=path + query, body=named, content_type=APPLY),
-        Request(
-            method="PATCH",
-            path=f"{path}/status{query}",
-            body={**named, "status": status},
-            content_type=APPLY,
-        ),
+        applied(path, named),
+        applied(f"{path}/status", {**named, "status": status}),
     )
 
 
-def _state_path(namespace: str) -> str:
+def summary(verdict: ConfigurationVerdict) -> str:
+    """Return all faults, as far as they have room."""
+    return "\n".join(verdict.faults)[:LONGEST_SUMMARY]
+
+
+def applied(path: str, body: Body) -> Request:
+    """Return a server-side apply, which takes over what others own of those fields."""
+    query = "?fieldManager=exabgp-metallb&force=true"
+    return Request(method="PATCH", path=path + query, body=body, content_type=APPLY)
+
+
+def _state_path(namespace: str, reporter: Reporter) -> str:
     root = "/apis/metallb.io/v1beta1"
-    return f"{root}/namespaces/{quote(namespace)}/configurationstates/controller"
+    return f"{root}/namespaces/{quote(namespace)}/configurationstates/{quote(reporter.name)}"
 
 
 def timestamp(now: datetime) -> str:

@@ -19,7 +19,7 @@ from exabgp_metallb.adapters.kubernetes import kinds, writes
 from exabgp_metallb.adapters.kubernetes.answers import ApiError
 from exabgp_metallb.adapters.kubernetes.connection import Connection, Response
 from exabgp_metallb.adapters.kubernetes.election import LEASE_NAME, Election
-from exabgp_metallb.adapters.kubernetes.writes import Request, Sent, State, Writers
+from exabgp_metallb.adapters.kubernetes.writes import CONTROLLER, Request, Sent, Writers
 from exabgp_metallb.decisions.leadership import Leadership
 from exabgp_metallb.errors import SourceError
 from exabgp_metallb.programs.tenure import KINDS
@@ -28,6 +28,7 @@ from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.outcome import Event, EventReason, PoolUsage
 from exabgp_metallb.values.publication import Showing, StatusWrite
 from exabgp_metallb.values.reasons import Reason
+from exabgp_metallb.values.statuses import ConfigurationVerdict
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 NAME = ObjectName("shop", "web")
@@ -174,20 +175,20 @@ def test_the_counters_of_a_pool() -> None:
 @pytest.mark.parametrize("faults", [(), ("IPAddressPool a: wrong", "BGPPeer b: wrong too")])
 def test_the_configuration_state_is_read_as_it_was_written(faults: tuple[str, ...]) -> None:
     """So the next leader sees that nothing has changed."""
-    state = State(faults, "2024-05-06T07:08:09Z")
-    there, status = writes.configuration_state("metallb-system", state)
+    state = ConfigurationVerdict(faults, "2024-05-06T07:08:09Z")
+    there, status = writes.configuration_state("metallb-system", CONTROLLER, state)
     assert there.body is not None
     assert "status" not in there.body
     assert status.body is not None
     assert status.body["status"]["result"] == ("Invalid" if faults else "Valid")
     assert status.body["status"]["errorSummary"] == "\n".join(faults)
-    assert writes.state_of(status.body) == state
+    assert writes.state_of(status.body, CONTROLLER) == state
 
 
 def test_a_configuration_state_of_somebody_else_is_none() -> None:
     """It is written as if it were not there."""
-    assert writes.state_of({}) is None
-    assert writes.state_of({"status": {"conditions": [{"type": "other"}]}}) is None
+    assert writes.state_of({}, CONTROLLER) is None
+    assert writes.state_of({"status": {"conditions": [{"type": "other"}]}}, CONTROLLER) is None
 
 
 # What comes back.
@@ -404,13 +405,13 @@ def used() -> Iterator[tuple[str, str, str]]:
         kind = kinds.KINDS[name]
         yield from ((verb, kind.group, kind.plural) for verb in ("list", "watch"))
     event = Event(EventReason.IP_ALLOCATED, "x")
-    state = writes.configuration_state("metallb-system", State())
+    state = writes.configuration_state("metallb-system", CONTROLLER, ConfigurationVerdict((), ""))
     counters = PoolUsage(assigned_ipv4=0, assigned_ipv6=0, available_ipv4=0, available_ipv6=0)
     for request in (
         STATUS,
         writes.service_event(NAME, "uid", event, NOW),
         writes.pool_status("metallb-system", "public", counters),
-        writes.read_state("metallb-system"),
+        writes.read_state("metallb-system", CONTROLLER),
         *state,
     ):
         yield right(request.method, request.path)
