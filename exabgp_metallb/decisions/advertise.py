@@ -226,6 +226,10 @@ class RibTable:
         """Return what the peer should hold; a live view, empty for a peer without routes."""
         return self._ribs[peer]
 
+    def peers_of(self, service: ObjectName) -> tuple[PeerName, ...]:
+        """Return the peers that a Service is announced to, sorted."""
+        return tuple(sorted({c.peer for c in self._contributed.get(service, ())}))
+
     def services_of(self, peer: PeerName, prefix: Prefix) -> tuple[ObjectName, ...]:
         """Return the Services that a route is there for, sorted."""
         askers = self._askers.get((peer, prefix))
