@@ -36,6 +36,8 @@ ALLOW_SHARED_IP = "allow-shared-ip"
 ALLOCATED_FROM_POOL = "ip-allocated-from-pool"
 ADDRESS_ALLOCATED = PREFIX + "AddressAllocated"
 """The condition on a Service that says whether it has its addresses, and why not."""
+DRAIN = "exabgp-metallb.io/drain"
+"""The annotation on a Node that drains it, unless its value is `false`."""
 SERVICE_NAME = "kubernetes.io/service-name"
 """The label by which an EndpointSlice belongs to a Service."""
 
@@ -256,11 +258,13 @@ def node(root: Fields) -> Node:
     conditions = {
         fields.text("type"): fields.text("status") for fields in status.children("conditions")
     }
+    metadata = root.child("metadata")
     return Node(
         name=intern(root.report.ref.name),
-        labels=labels(root.child("metadata")),
+        labels=labels(metadata),
         ready=conditions.get("Ready", "True") == "True",
         network_available=conditions.get("NetworkUnavailable") != "True",
+        draining=metadata.words("annotations").get(DRAIN, "false") != "false",
         internal_ips=_internal_ips(status),
     )
 

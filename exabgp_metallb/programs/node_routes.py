@@ -7,11 +7,13 @@ the controller: it gives addresses to Services, so that a folder of manifests is
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from exabgp_metallb.decisions.advertise import NodeView, PeerName, RibTable, rib_table
+from exabgp_metallb.decisions.drain import WITHOUT_ROUTES, Phase, worse
 from exabgp_metallb.parsing.inventory import Changes, Inventory
 from exabgp_metallb.values.addresses import Address, Prefix
-from exabgp_metallb.values.intent import Intent
+from exabgp_metallb.values.intent import Intent, Peer
 from exabgp_metallb.values.objects import Node, NodeName, ObjectName
 from exabgp_metallb.values.reasons import Refused
 from exabgp_metallb.values.rib import AdjRibOut, Attributes
@@ -26,7 +28,8 @@ class Touched:
     """What a batch of events may have changed.
 
     Attributes:
-        everything: the intent or the node changed: sessions and every route are to be looked at.
+        everything: the intent, the node or the phase of its drain changed: sessions and every route
+            are to be looked at.
         urgent: routes to look at before all bulk: small batches, and endpoints that moved.
         bulk: the other routes.
         faults: what is at fault in the objects has changed.
@@ -40,24 +43,20 @@ class Touched:
     faults: bool = False
 
 
-class WithNextHop(Mapping[Prefix, Attributes]):
-    """An Adj-RIB-Out, its "next-hop self" written out. Live, as the one below it."""
+class Rewritten(Mapping[Prefix, Attributes]):
+    """An Adj-RIB-Out whose attributes have passed a function. Live, as the one below it."""
 
-    def __init__(self, rib: AdjRibOut, next_hop: Address) -> None:
+    def __init__(self, rib: AdjRibOut, rewrite: Callable[[Attributes], Attributes]) -> None:
         self.rib = rib
-        self.next_hop = next_hop
+        self._rewrite = rewrite
         self._made: dict[int, tuple[Attributes, Attributes]] = {}  # by identity: hashing costs more
 
     def __getitem__(self, prefix: Prefix) -> Attributes:
         attributes = self.rib[prefix]
-        if attributes.next_hop is not None:
-            return attributes
         made = self._made.get(id(attributes))
         if made is None:
-            made = (attributes, replace(attributes, next_hop=self.next_hop))
-            self._made[id(attributes)] = (
-                made  # the first stays with it, so that no other gets its id
-            )
+            # The first stays with it, so that no other gets its id.
+            made = self._made[id(attributes)] = (attributes, self._rewrite(attributes))
         return made[1]
 
     def __iter__(self) -> Iterator[Prefix]:
@@ -104,7 +103,10 @@ class NodeRoutes:
         self.peers: dict[Address, PeerName] = {}
         self.addresses: dict[PeerName, Address] = {}
         self._sources: dict[PeerName, Address | None] = {}  # local addresses by configuration
-        self._spelled: dict[PeerName, WithNextHop] = {}
+        self._by_name: dict[PeerName, Peer] = {}
+        self._spelled: dict[tuple[PeerName, Address | None], Rewritten] = {}
+        self._phase = Phase.SERVING
+        self._phase_is_new = False
 
     def refresh(self) -> Touched:
         """Decide again whatever changed since the last call."""
@@ -119,9 +121,29 @@ class NodeRoutes:
         node = snapshot.nodes.get(self.node_name, self._node)
         if self._stale or snapshot.intent is not self._intent or node != self._node:
             self._stale, self._intent, self._node = False, snapshot.intent, node
+            self._phase_is_new = False
             self._rebuild()
             return Touched(everything=True, faults=changes.faults)
-        return self._update(changes)
+        touched = self._update(changes)
+        if self._phase_is_new:
+            self._phase_is_new = False
+            return replace(touched, everything=True)
+        return touched
+
+    def drain(self, phase: Phase) -> None:
+        """Have `wanted` answer as a phase of a drain asks, from the next `refresh` on."""
+        self._phase, self._phase_is_new = phase, True
+        self._spelled = {}
+
+    @property
+    def draining(self) -> bool:
+        """Tell whether this node is to attract no traffic."""
+        return self._phase is not Phase.SERVING
+
+    @property
+    def node(self) -> Node:
+        """This node, as it was decided for last."""
+        return self._node
 
     def decide_anew(self) -> None:
         """Have the next `refresh` decide everything: what `adapt` does has changed."""
@@ -130,16 +152,21 @@ class NodeRoutes:
     def wanted(self, neighbor: Address) -> AdjRibOut:
         """Return what the neighbor at an address should hold; nothing if we hold no session."""
         peer = self.peers.get(neighbor)
-        if peer is None:
+        if peer is None or self._phase in WITHOUT_ROUTES:
             return {}
         next_hop = self._sources[peer] or self._local_address(neighbor)
-        if next_hop is None:
-            return self.table.adj_rib_out(peer)
-        spelled = self._spelled.get(peer)
-        if spelled is None or spelled.next_hop != next_hop:
-            spelled = WithNextHop(self.table.adj_rib_out(peer), next_hop)
-            self._spelled[peer] = spelled
+        spelled = self._spelled.get((peer, next_hop))
+        if spelled is None:
+            rewrite = partial(self._spell, self._by_name[peer], next_hop)
+            spelled = Rewritten(self.table.adj_rib_out(peer), rewrite)
+            self._spelled[peer, next_hop] = spelled
         return spelled
+
+    def _spell(self, peer: Peer, next_hop: Address | None, attributes: Attributes) -> Attributes:
+        """Write "next-hop self" out, where we know it, and what a drain asks."""
+        if attributes.next_hop is None and next_hop is not None:
+            attributes = replace(attributes, next_hop=next_hop)
+        return worse(attributes, peer) if self._phase is Phase.WORSE else attributes
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -163,6 +190,7 @@ class NodeRoutes:
         self.peers = {s.peer.address: s.peer.name for s in view.sessions if s.peer.address}
         self.addresses = {name: address for address, name in self.peers.items()}
         self._sources = {s.peer.name: s.local_address for s in view.sessions}
+        self._by_name = {s.peer.name: s.peer for s in view.sessions}
         self._spelled = {}
 
     def _update(self, changes: Changes) -> Touched:

@@ -323,6 +323,26 @@ def test_conditions_of_a_node(
     assert (found.ready, found.network_available) == (ready, available)
 
 
+@pytest.mark.parametrize(
+    ("annotations", "draining"),
+    [
+        ({}, False),
+        ({"exabgp-metallb.io/drain": "true"}, True),
+        ({"exabgp-metallb.io/drain": ""}, True),
+        ({"exabgp-metallb.io/drain": "false"}, False),
+        ({"exabgp-metallb.io/drained": "true"}, False),
+    ],
+)
+def test_a_node_that_is_to_be_drained(
+    annotations: dict[str, str],
+    draining: bool,  # noqa: FBT001 -- a column
+) -> None:
+    """Who writes `false` means it."""
+    found = value(core("Node", metadata={"name": "n", "annotations": annotations}))
+    assert isinstance(found, Node)
+    assert found.draining == draining
+
+
 def test_addresses_of_a_node() -> None:
     """Only those of type InternalIP, in their order."""
     addresses = [

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exabgp_metallb.decisions.drain import Phase
 from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.parsing.objects import parse
-from exabgp_metallb.programs.node_routes import SMALL_BATCH, NodeRoutes, Touched, WithNextHop
+from exabgp_metallb.programs.node_routes import SMALL_BATCH, NodeRoutes, Rewritten, Touched
 from exabgp_metallb.values.addresses import Address, Prefix
+from exabgp_metallb.values.intent import GRACEFUL_SHUTDOWN
 from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.rib import Attributes
 from tests.integration.manifests import (
@@ -263,12 +265,67 @@ def test_the_next_hop_is_written_out() -> None:
     assert dict(routes.wanted(TOR)) == {}
 
 
+def test_a_table_with_other_attributes() -> None:
+    """It is live, and each of its attributes is made once."""
+    rib = {WEB: Attributes(local_pref=7)}
+    seen = Rewritten(
+        rib, lambda attributes: Attributes(local_pref=(attributes.local_pref or 0) + 1)
+    )
+    assert seen[WEB] == Attributes(local_pref=8)
+    assert seen[WEB] is seen[WEB]
+    assert (len(seen), list(seen), WEB in seen) == (1, [WEB], True)
+    del rib[WEB]
+    assert seen.get(WEB) is None
+
+
 def test_a_next_hop_that_is_named_stays() -> None:
     """That of the family that the session is not of."""
-    named = Attributes(next_hop=ip_address("fd00::11"))
-    rib = {WEB: Attributes(local_pref=7), ip_network("fd01::1/128"): named}
-    seen = WithNextHop(rib, ip_address("10.0.0.11"))
-    assert (len(seen), list(seen), WEB in seen) == (2, list(rib), True)
-    assert seen[WEB] == Attributes(local_pref=7, next_hop=ip_address("10.0.0.11"))
-    assert seen[ip_network("fd01::1/128")] is named
-    assert seen.get(ip_network("10.9.9.9/32")) is None
+    six = peer("six", "fd00::1", asn=64512, peer_asn=64512, dualStackAddressFamily=True)
+    served = [service("web", "192.0.2.1"), slice_of("web", "node1")]
+    inventory = Inventory()
+    put(inventory, *BASIC[:3], six, *served)
+    routes = NodeRoutes(inventory, "node1", local_address=lambda _: ip_address("fd00::11"))
+    routes.refresh()
+    wanted = routes.wanted(ip_address("fd00::1"))
+    assert wanted[WEB].next_hop == ip_address("10.0.0.11")
+
+
+SERVED = [*BASIC, service("web", "192.0.2.1"), slice_of("web", "node1")]
+
+
+@pytest.mark.parametrize(
+    ("phase", "wanted"),
+    [
+        (Phase.SERVING, {WEB: Attributes()}),
+        (Phase.WORSE, {WEB: Attributes(local_pref=0, communities=(GRACEFUL_SHUTDOWN,))}),
+        (Phase.WITHDRAWING, {}),
+        (Phase.DRAINED, {}),
+        (Phase.CLOSING, {}),
+        (Phase.CLOSED, {}),
+    ],
+)
+def test_the_phases_of_a_drain(phase: Phase, wanted: dict[Prefix, Attributes]) -> None:
+    """Every route is looked at again, once; the other way as well."""
+    routes = routes_of(*SERVED)
+    routes.drain(phase)
+    assert routes.refresh().everything
+    assert routes.draining == (phase is not Phase.SERVING)
+    assert routes.wanted(TOR) == wanted
+    assert not routes.refresh().everything
+    routes.drain(Phase.SERVING)
+    assert routes.refresh().everything
+    assert routes.wanted(TOR) == {WEB: Attributes()}
+
+
+def test_a_service_that_moves_while_the_node_drains() -> None:
+    """What comes is worse as well, and what goes is gone."""
+    routes = routes_of(*SERVED)
+    routes.drain(Phase.WORSE)
+    routes.refresh()
+    put(routes.inventory, service("more", "192.0.2.2"), slice_of("more", "node1"), slice_of("web"))
+    touched = routes.refresh()
+    more = ip_network("192.0.2.2/32")
+    assert {prefix for _, prefix in touched.urgent} == {WEB, more}
+    assert dict(routes.wanted(TOR)) == {
+        more: Attributes(local_pref=0, communities=(GRACEFUL_SHUTDOWN,))
+    }
