@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from hypothesis import strategies as st
 
+from exabgp_metallb.decisions.bandwidth import link_bandwidth
 from exabgp_metallb.values.addresses import (
     Address,
     AddressRange,
@@ -13,6 +14,7 @@ from exabgp_metallb.values.addresses import (
     covering_prefix,
 )
 from exabgp_metallb.values.intent import (
+    BandwidthSource,
     BgpAdvertisement,
     Community,
     Intent,
@@ -101,10 +103,14 @@ any_prefixes = st.sampled_from(Family).flatmap(prefixes)
 
 def attributes(family: Family) -> st.SearchStrategy[Attributes]:
     """Path attributes for routes of one family, as many communities as MetalLB takes."""
+    asns = st.integers(1, 2**32 - 1)
     return st.builds(
         Attributes,
         next_hop=st.none() | (addresses_v4 if family is Family.IPV4 else addresses_v6),
         local_pref=st.none() | u32,
+        med=st.none() | u32,
+        as_path=st.just(()) | st.builds(lambda asn, n: (asn,) * n, asns, st.integers(2, 11)),
+        link_bandwidth=st.none() | st.builds(link_bandwidth, asns, st.integers(0, 2**16)),
         communities=st.lists(communities, max_size=63, unique=True).map(sorted).map(tuple),
         large_communities=st.lists(large_communities, max_size=63, unique=True)
         .map(sorted)
@@ -115,7 +121,9 @@ def attributes(family: Family) -> st.SearchStrategy[Attributes]:
 few_prefixes = st.sampled_from([ip_network(f"10.0.{n}.0/24") for n in range(4)]) | st.sampled_from(
     [ip_network(f"2001:db8:{n}::/48") for n in range(2)]
 )
-few_attributes = st.builds(Attributes, local_pref=st.none() | st.integers(0, 2))
+few_attributes = st.builds(
+    Attributes, local_pref=st.none() | st.integers(0, 2), med=st.none() | st.integers(0, 1)
+)
 adj_ribs_out: st.SearchStrategy[dict[Prefix, Attributes]] = st.dictionaries(
     few_prefixes, few_attributes
 )
@@ -199,6 +207,9 @@ def advertisements(name: str) -> st.SearchStrategy[BgpAdvertisement]:
         aggregation_v4=st.sampled_from([32, 28]),
         aggregation_v6=st.sampled_from([128, 64]),
         local_pref=st.sampled_from([None, None, 200]),
+        med=st.sampled_from([None, None, None, 5]),
+        as_path_prepend=st.sampled_from([0, 0, 0, 2]),
+        link_bandwidth=st.sampled_from([None, BandwidthSource.ENDPOINTS]),
         communities=few_communities,
         node_selectors=few_selectors,
         peers=st.sampled_from([frozenset(), frozenset({"r1"}), frozenset({"r2", "r3"})]),

@@ -2,7 +2,8 @@
 
 The data. A Service with addresses contributes routes: one for each address, matching advertisement
 and peer that takes it. Contributions of several Services and advertisements to one prefix make one
-route (aggregation, shared addresses), their communities united. A node's Adj-RIBs-Out are nothing
+route (aggregation, shared addresses), their communities united and their endpoints, where the link
+bandwidth is to tell of them, added up. A node's Adj-RIBs-Out are nothing
 but all contributions together.
 
 The life of a change. `contributions` decides one Service; `RibTable` holds what each Service
@@ -15,16 +16,18 @@ is the reason.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple, TypeVar
 
+from exabgp_metallb.decisions.bandwidth import link_bandwidth
 from exabgp_metallb.decisions.pools import PoolIndex
 from exabgp_metallb.decisions.preconditions import (
     announced_pool,
     endpoints_refused,
     node_refused,
+    serving,
 )
 from exabgp_metallb.decisions.sessions import node_address, sessions_of
 from exabgp_metallb.parsing.intent.conflicts import conflict
@@ -35,7 +38,7 @@ from exabgp_metallb.values.addresses import (
     covering_prefix,
     family_of,
 )
-from exabgp_metallb.values.intent import BgpAdvertisement, Intent, Pool
+from exabgp_metallb.values.intent import BgpAdvertisement, Intent, Peer, Pool
 from exabgp_metallb.values.labels import any_matches
 from exabgp_metallb.values.objects import (
     Endpoint,
@@ -54,11 +57,17 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one Service and one advertisement ask of one peer."""
+    """What one Service and one advertisement ask of one peer.
+
+    Attributes:
+        attributes: without the link bandwidth, which is that of all who ask for the prefix.
+        endpoints: of the Service that serve on this node, where the link bandwidth is to tell.
+    """
 
     peer: PeerName
     prefix: Prefix
     attributes: Attributes
+    endpoints: int | None = None
 
 
 class NodeView:
@@ -76,7 +85,9 @@ class NodeView:
         self.pools = PoolIndex(intent.pools)
         self.refused = node_refused(node, ignore_exclude_label=ignore_exclude_label)
         self.sessions = sessions_of(intent.peers, node)
+        self._asns = {session.peer.name: session.peer.speaking_asn for session in self.sessions}
         self._attributes: dict[tuple[str, PeerName, Family], Attributes | None] = {}
+        self._with_bandwidth: dict[tuple[Attributes, int, int], Attributes] = {}
         self._advertisements: dict[str, list[BgpAdvertisement]] = {}
         for advertisement in sorted(intent.bgp_advertisements, key=lambda ad: ad.name):
             selectors = advertisement.node_selectors
@@ -115,13 +126,37 @@ class NodeView:
         return Attributes(
             next_hop=next_hop,
             local_pref=advertisement.local_pref if peer.is_internal else None,
+            med=advertisement.med,
+            as_path=_as_path(advertisement.as_path_prepend, peer),
             communities=advertisement.communities,
             large_communities=advertisement.large_communities,
         )
 
+    def with_bandwidth(self, attributes: Attributes, peer: PeerName, endpoints: int) -> Attributes:
+        """Return attributes that tell a peer of a number of endpoints; equal ones are one object.
+
+        As many are remembered as there are numbers of endpoints, which a node's pods bound.
+        """
+        key = (attributes, self._asns[peer], endpoints)
+        if key not in self._with_bandwidth:
+            bandwidth = link_bandwidth(self._asns[peer], endpoints)
+            self._with_bandwidth[key] = replace(attributes, link_bandwidth=bandwidth)
+        return self._with_bandwidth[key]
+
+
+def _as_path(prepend: int, peer: Peer) -> tuple[int, ...]:
+    """Return the AS_PATH towards a peer, our AS so many times more than once; empty for as usual.
+
+    To an iBGP peer it stays as usual: a router drops a path in which it finds its own AS. So it
+    does where our AS is not known before the session is up.
+    """
+    if not prepend or peer.is_internal or not peer.speaking_asn:
+        return ()
+    return (peer.speaking_asn,) * (1 + prepend)
+
 
 def contributions(
-    service: Service, endpoints: Iterable[Endpoint], view: NodeView
+    service: Service, endpoints: Collection[Endpoint], view: NodeView
 ) -> tuple[Contribution, ...] | Refused:
     """Decide what one Service contributes from one node: at least one route, or why none."""
     pool = announced_pool(service, view.pools)
@@ -133,7 +168,7 @@ def contributions(
     refused = view.refused or endpoints_refused(service, endpoints, view.node)
     if refused is not None:
         return refused
-    routes = tuple(_routes(service, matching, view))
+    routes = tuple(_routes(service, endpoints, matching, view))
     return routes or _no_session(service, view)
 
 
@@ -152,26 +187,34 @@ def _matching(service: Service, pool: Pool, view: NodeView) -> list[BgpAdvertise
         message = f"the serviceSelectors of {names} do not match the Service's labels"
         return Refused(Reason.NO_MATCHING_ADVERTISEMENT, message)
     for one, other in combinations(matching, 2):
-        if conflict(one, other, {r.family for r in pool.ranges}):
+        found = conflict(one, other, {r.family for r in pool.ranges})
+        if found is not None:
             message = (
-                f"BGPAdvertisements {one.name} and {other.name} give one prefix localPref "
-                f"{one.local_pref or 0} and {other.local_pref or 0}: make them equal"
+                f"BGPAdvertisements {one.name} and {other.name} give one prefix {found.field} "
+                f"{found.one} and {found.other}: make them equal"
             )
             return Refused(Reason.CONFLICTING_ADVERTISEMENTS, message)
     return matching
 
 
 def _routes(
-    service: Service, matching: Iterable[BgpAdvertisement], view: NodeView
+    service: Service,
+    endpoints: Iterable[Endpoint],
+    matching: Collection[BgpAdvertisement],
+    view: NodeView,
 ) -> Iterator[Contribution]:
+    here = None
+    if any(advertisement.link_bandwidth for advertisement in matching):
+        here = sum(1 for e in serving(endpoints) if e.node == view.node.name)
     for advertisement in matching:
+        told = here if advertisement.link_bandwidth else None
         for address in service.ingress:
             family = family_of(address)
             prefix = covering_prefix(address, advertisement.aggregation(family))
             for session in view.sessions:
                 attributes = view.attributes(advertisement, session, family)
                 if attributes is not None:
-                    yield Contribution(session.peer.name, prefix, attributes)
+                    yield Contribution(session.peer.name, prefix, attributes, told)
 
 
 def _no_session(service: Service, view: NodeView) -> Refused:
@@ -190,8 +233,9 @@ def _no_session(service: Service, view: NodeView) -> Refused:
 def merged(several: Iterable[Attributes]) -> Attributes:
     """Return the attributes of a prefix that several ask for: communities united.
 
-    Local preferences that differ can only come from different pools below one aggregate; the
-    highest is taken, so that the order of the resources does not matter.
+    Preferences that differ can only come from different pools below one aggregate; the best is
+    taken, so that the order of the resources does not matter: the highest local preference, the
+    lowest MED, of which none is the lowest (RFC 4271 section 9.1.2.2), and the shortest path.
     """
     every = list(several)
     prefs = [a.local_pref for a in every if a.local_pref is not None]
@@ -199,6 +243,8 @@ def merged(several: Iterable[Attributes]) -> Attributes:
     return Attributes(
         next_hop=min(next_hops, key=address_order, default=None),
         local_pref=max(prefs, default=None),
+        med=min((a.med for a in every), key=lambda med: -1 if med is None else med),
+        as_path=min((a.as_path for a in every), key=len),
         communities=tuple(sorted({c for a in every for c in a.communities})),
         large_communities=tuple(sorted({c for a in every for c in a.large_communities})),
     )
@@ -238,7 +284,7 @@ class RibTable:
         return () if askers is None else (askers.service,)
 
     def update(
-        self, name: ObjectName, service: Service | None, endpoints: Iterable[Endpoint]
+        self, name: ObjectName, service: Service | None, endpoints: Collection[Endpoint]
     ) -> tuple[tuple[PeerName, Prefix], ...]:
         """Decide one Service again (None: it is gone) and return the routes that it touches."""
         self.refused.pop(name, None)
@@ -261,9 +307,9 @@ class RibTable:
     ) -> tuple[tuple[PeerName, Prefix], ...]:
         touched = dict.fromkeys((c.peer, c.prefix) for c in (*before, *now))
         for c in now:
-            self._add((c.peer, c.prefix), _Asker(name, c.attributes))
+            self._add((c.peer, c.prefix), _Asker(name, c.attributes, c.endpoints))
         for c in before:
-            self._remove((c.peer, c.prefix), _Asker(name, c.attributes))
+            self._remove((c.peer, c.prefix), _Asker(name, c.attributes, c.endpoints))
         for peer, prefix in touched:
             self._derive(peer, prefix)
         return tuple(touched)
@@ -290,10 +336,14 @@ class RibTable:
         there = self._askers.get((peer, prefix))
         if there is None:
             del self._ribs[peer][prefix]
-        elif isinstance(there, _Asker):
-            self._ribs[peer][prefix] = there.attributes
+            return
+        if isinstance(there, _Asker):
+            attributes = there.attributes
         else:
-            self._ribs[peer][prefix] = self._union(frozenset(there.wishes))
+            attributes = self._union(frozenset(there.wishes))
+        if there.endpoints is not None:
+            attributes = self.view.with_bandwidth(attributes, peer, there.endpoints)
+        self._ribs[peer][prefix] = attributes
 
     def _union(self, wishes: frozenset[Attributes]) -> Attributes:
         if len(wishes) == 1:
@@ -304,31 +354,47 @@ class RibTable:
 
 
 class _Asker(NamedTuple):
-    """Who asks for one route, and with which attributes: of most routes there is one."""
+    """Who asks for one route, and what, as in a Contribution: of most routes there is one."""
 
     service: ObjectName
     attributes: Attributes
+    endpoints: int | None
 
 
 class _Askers:
     """Several who ask for one route, and the attributes asked for, each with how often.
 
-    Ten thousand Services may share one aggregate, so that one of them must not cost a look at all.
+    Ten thousand Services may share one aggregate, so that one of them must not cost a look at all:
+    the sum of their endpoints is kept, to which each adds its own once, however often it asks.
     """
 
-    __slots__ = ("services", "wishes")
+    __slots__ = ("_shares", "_sum", "services", "wishes")
 
     def __init__(self) -> None:
         self.services: Counter[ObjectName] = Counter()
         self.wishes: Counter[Attributes] = Counter()
+        self._shares: Counter[tuple[ObjectName, int]] = Counter()
+        self._sum = 0
+
+    @property
+    def endpoints(self) -> int | None:
+        return self._sum if self._shares else None
 
     def add(self, asker: _Asker) -> None:
         self.services[asker.service] += 1
         self.wishes[asker.attributes] += 1
+        if asker.endpoints is not None:
+            share = (asker.service, asker.endpoints)
+            self._sum += 0 if share in self._shares else asker.endpoints
+            self._shares[share] += 1
 
     def remove(self, asker: _Asker) -> None:
         _less(self.services, asker.service)
         _less(self.wishes, asker.attributes)
+        if asker.endpoints is not None:
+            share = (asker.service, asker.endpoints)
+            _less(self._shares, share)
+            self._sum -= 0 if share in self._shares else asker.endpoints
 
 
 def _less(counter: Counter[_Item], item: _Item) -> None:

@@ -126,6 +126,12 @@ class Peer:
         return frozenset({Family(self.address.version)})
 
 
+class BandwidthSource(enum.StrEnum):
+    """BGPAdvertisement spec.linkBandwidth: what the bandwidth of a route is in proportion to."""
+
+    ENDPOINTS = "endpoints"  # those that serve on the node
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BgpAdvertisement:
     """BGPAdvertisement (metallb.io/v1beta1), its references resolved."""
@@ -136,6 +142,9 @@ class BgpAdvertisement:
     aggregation_v4: int = 32
     aggregation_v6: int = 128
     local_pref: int | None = None  # None where the resource says 0 or nothing
+    med: int | None = None
+    as_path_prepend: int = 0  # how often our AS stands before itself; eBGP peers only
+    link_bandwidth: BandwidthSource | None = None
     communities: tuple[Community, ...] = ()  # sorted
     large_communities: tuple[LargeCommunity, ...] = ()  # sorted
     node_selectors: tuple[LabelSelector, ...] = ()

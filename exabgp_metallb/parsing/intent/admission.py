@@ -11,7 +11,8 @@ The rules are those of reference 6 that need more than one object:
 
     10  IPAddressPool     shares addresses with a pool
     20  BGPAdvertisement  announces shorter prefixes than a pool's ranges have room for
-    21  BGPAdvertisement  gives the prefixes of a pool another localPref (`conflicts`)
+    21  BGPAdvertisement  gives the prefixes of a pool another localPref, med or
+                          asPathPrepend (`conflicts`)
     22  BGPAdvertisement  brings a pool with IPv6 to a peer whose BFDProfile has echoMode: bfdd has
                           no echo for IPv6
     19  BGPAdvertisement  says the same as another

@@ -2,14 +2,20 @@
 
 A scope is one set of pools; all advertisements that choose exactly these share it. A kind of pool
 is what is in the same scopes and has addresses of the same families: its pools are alike to the
-rule of local preferences. So ten thousand advertisements of ten thousand pools are, as a rule, a
-few scopes and kinds and not 10**8 pairs.
+rule of preferences (`conflicts`). So ten thousand advertisements of ten thousand pools are, as a
+rule, a few scopes and kinds and not 10**8 pairs.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from exabgp_metallb.parsing.intent.conflicts import LocalPrefs, Nodes, Placed
+from exabgp_metallb.parsing.intent.conflicts import (
+    Nodes,
+    Placed,
+    Preferences,
+    difference,
+    preference,
+)
 from exabgp_metallb.parsing.intent.overlaps import shortest_prefix
 from exabgp_metallb.parsing.intent.resources import Problem
 from exabgp_metallb.parsing.intent.selection import LabelIndex
@@ -39,7 +45,7 @@ class Need:
 
 @dataclass(slots=True, eq=False)
 class PoolKind:
-    """The local preferences of pools that are alike.
+    """The preferences of pools that are alike.
 
     Attributes:
         pool: the oldest of them.
@@ -48,7 +54,7 @@ class PoolKind:
     """
 
     pool: str
-    prefs: LocalPrefs
+    preferences: Preferences
     problem: Problem | None = None
 
 
@@ -61,7 +67,7 @@ class Scope:
         tightest: of all standing pools, by family.
         shortest: the standing advertisement that announces the shortest prefixes, by family.
         placed: the standing advertisements without serviceSelectors, the oldest of those that are
-            alike to the rule of local preferences.
+            alike to the rule of preferences.
         audiences: the standing advertisements, the oldest of those with the same nodes and peers.
         kinds: of the standing pools.
     """
@@ -83,9 +89,9 @@ class Scope:
         if ad.service_selectors or _likeness(new) in self.placed:
             return None
         for kind in self.kinds:
-            other = kind.prefs.clash(new)
+            other = kind.preferences.clash(new)
             if other is not None:
-                return Problem("spec.localPref", _at_odds(ad, other, kind.pool))
+                return _at_odds(ad, other, kind.pool)
         return None
 
     def take_advertisement(self, new: Placed) -> None:
@@ -98,7 +104,7 @@ class Scope:
         if ad.service_selectors or self.placed.setdefault(_likeness(new), new) is not new:
             return
         for kind in self.kinds:
-            kind.prefs.add(new)
+            kind.preferences.add(new)
 
 
 class Scopes:
@@ -172,24 +178,23 @@ class Scopes:
 
 def _new_kind(pool: str, families: Iterable[Family], scopes: Iterable[Scope]) -> PoolKind:
     """Return a kind of pool with the advertisements that stand already."""
-    kind = PoolKind(pool, LocalPrefs(families))
+    kind = PoolKind(pool, Preferences(families))
     placed = {p.rank: p for scope in scopes for p in scope.placed.values()}
     for rank in sorted(placed):
-        other = kind.prefs.clash(placed[rank])
+        ad = placed[rank].advertisement
+        other = kind.preferences.clash(placed[rank])
         if other is not None:
-            message = _at_odds(placed[rank].advertisement, other, pool)
-            kind.problem = Problem(
-                "", f"BGPAdvertisement {placed[rank].advertisement.name} {message}"
-            )
+            message = _at_odds(ad, other, pool).message
+            kind.problem = Problem("", f"BGPAdvertisement {ad.name} {message}")
             break
-        kind.prefs.add(placed[rank])
+        kind.preferences.add(placed[rank])
     return kind
 
 
 def _likeness(placed: Placed) -> object:
-    """Return all that the rule of local preferences reads."""
+    """Return all that the rule of preferences reads."""
     ad = placed.advertisement
-    return (ad.local_pref, ad.aggregation_v4, ad.aggregation_v6, placed.nodes, ad.peers)
+    return (preference(ad), ad.aggregation_v4, ad.aggregation_v6, placed.nodes, ad.peers)
 
 
 def _needs(pool: Pool) -> dict[Family, Need]:
@@ -216,10 +221,14 @@ def _no_room(ad: BgpAdvertisement, length: int, need: Need) -> str:
     )
 
 
-def _at_odds(ad: BgpAdvertisement, other: BgpAdvertisement, pool: str) -> str:
-    return (
-        f"gives prefixes of IPAddressPool {pool} localPref {ad.local_pref or 0}, while "
-        f"BGPAdvertisement {other.name} gives them {other.local_pref or 0} on the same nodes and "
+def _at_odds(ad: BgpAdvertisement, other: BgpAdvertisement, pool: str) -> Problem:
+    """Return the problem of an advertisement that clashes with an older one."""
+    found = difference(ad, other)
+    assert found is not None  # noqa: S101 -- else they would not clash
+    return Problem(
+        f"spec.{found.field}",
+        f"gives prefixes of IPAddressPool {pool} {found.field} {found.one}, while "
+        f"BGPAdvertisement {other.name} gives them {found.other} on the same nodes and "
         "to the same peers: make them equal, or give the two different nodeSelectors, peers, "
-        "pools or aggregation lengths"
+        "pools or aggregation lengths",
     )

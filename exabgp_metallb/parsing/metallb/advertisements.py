@@ -6,6 +6,7 @@ from exabgp_metallb.parsing.metallb.communities import community_or_alias
 from exabgp_metallb.parsing.scalars import interface
 from exabgp_metallb.parsing.selectors import selector, selectors
 from exabgp_metallb.values.intent import (
+    BandwidthSource,
     BgpAdvertisement,
     Community,
     L2Advertisement,
@@ -16,6 +17,9 @@ from exabgp_metallb.values.specs import BgpAdvertisementSpec, L2AdvertisementSpe
 
 MAX_COMMUNITIES = 63
 """MetalLB's limit for one announcement."""
+
+MAX_PREPEND = 10
+"""What FRR and IOS take for `set as-path prepend last-as`; a path that long has lost already."""
 
 _NO_POOLS: frozenset[str] = frozenset()  # they are looked up when all pools are known
 
@@ -32,6 +36,9 @@ def bgp_advertisement(root: Fields) -> BgpAdvertisementSpec:
         aggregation_v4=_length(spec, "aggregationLength", 32),
         aggregation_v6=_length(spec, "aggregationLengthV6", 128),
         local_pref=spec.integer("localPref", 0, 2**32 - 1) or None,
+        med=spec.integer("med", 0, 2**32 - 1),
+        as_path_prepend=spec.integer("asPathPrepend", 1, MAX_PREPEND) or 0,
+        link_bandwidth=spec.parsed("linkBandwidth", _bandwidth_source),
         communities=tuple(sorted({c for c in communities if isinstance(c, Community)})),
         large_communities=tuple(sorted({c for c in communities if isinstance(c, LargeCommunity)})),
         node_selectors=selectors(spec, "nodeSelectors"),
@@ -46,6 +53,13 @@ def bgp_advertisement(root: Fields) -> BgpAdvertisementSpec:
 def _length(spec: Fields, key: str, bits: int) -> int:
     """Return an aggregation length: by default that of one address."""
     return spec.integer(key, 1, bits) or bits
+
+
+def _bandwidth_source(text: str) -> BandwidthSource:
+    try:
+        return BandwidthSource(text)
+    except ValueError:
+        raise ValueError("write endpoints, or leave the field out") from None
 
 
 def _communities(spec: Fields) -> list[Community | LargeCommunity | str]:

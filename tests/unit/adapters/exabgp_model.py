@@ -33,7 +33,7 @@ from exabgp.rib import RIB
 
 from exabgp_metallb.values.addresses import Address, Family, Prefix
 from exabgp_metallb.values.intent import Community, LargeCommunity
-from exabgp_metallb.values.rib import Attributes
+from exabgp_metallb.values.rib import Attributes, LinkBandwidth
 
 LOCAL = "127.0.0.1"
 LOCAL_AS = 65001
@@ -299,9 +299,16 @@ def _attributes(carried: Untyped, next_hop: str) -> Attributes:
     local_pref = carried.get(Attribute.CODE.LOCAL_PREF)
     communities = getattr(carried.get(Attribute.CODE.COMMUNITY), "communities", ())
     large = getattr(carried.get(Attribute.CODE.LARGE_COMMUNITY), "communities", ())
+    extended = getattr(carried.get(Attribute.CODE.EXTENDED_COMMUNITY), "communities", ())
+    med, path = carried.get(Attribute.CODE.MED), carried.get(Attribute.CODE.AS_PATH)
+    bandwidths = [LinkBandwidth(*unpack("!xxHf", c.pack())) for c in extended]
+    assert all(c.pack()[:2] == b"\x40\x04" for c in extended)
     return Attributes(
         next_hop=None if next_hop == "self" else ip_address(next_hop),
         local_pref=None if local_pref is None else local_pref.localpref,
         communities=tuple(sorted(Community(*unpack("!HH", c.pack())) for c in communities)),
         large_communities=tuple(sorted(LargeCommunity(*unpack("!LLL", c.pack())) for c in large)),
+        med=None if med is None else med.med,
+        as_path=() if path is None else tuple(int(asn) for part in path.aspath for asn in part),
+        link_bandwidth=bandwidths[0] if bandwidths else None,
     )

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from exabgp_metallb.adapters.exabgp import text
 from exabgp_metallb.adapters.exabgp.text import UNKNOWN, Sent, Text, same_on_the_wire
 from exabgp_metallb.adapters.exabgp.window import NEIGHBORS_PER_LINE, PREFIXES_PER_LINE
+from exabgp_metallb.decisions.bandwidth import link_bandwidth
+from exabgp_metallb.parsing.metallb.advertisements import MAX_PREPEND
 from exabgp_metallb.values.addresses import Address, Family, Prefix
 from exabgp_metallb.values.intent import Community, LargeCommunity
-from exabgp_metallb.values.rib import Attributes
+from exabgp_metallb.values.rib import Attributes, LinkBandwidth
 from tests import strategies
 from tests.unit.adapters.exabgp_model import eor_family, read_back
 
@@ -73,7 +75,22 @@ MEANINGS: dict[str, text.Message | None] = {
     "sent, eBGP": Sent(
         EBGP,
         nets("10.1.0.5/32"),
-        Attributes(next_hop=OURS, communities=(Community(64512, 5),)),
+        Attributes(next_hop=OURS, as_path=(65001,), communities=(Community(64512, 5),)),
+    ),
+    "sent, MED, prepended, link bandwidth": Sent(
+        ip_address("10.0.1.1"),
+        nets("192.0.2.12/32"),
+        Attributes(
+            next_hop=ip_address("10.0.1.11"),
+            med=7,
+            as_path=(64513, 64513, 64513),
+            link_bandwidth=LinkBandwidth(23456, 125_000),
+        ),
+    ),
+    "sent, MED 0 to iBGP": Sent(
+        ip_address("10.0.1.1"),
+        nets("192.0.2.10/32", "192.0.2.11/32"),
+        Attributes(next_hop=ip_address("10.0.1.12"), local_pref=100, med=0),
     ),
     "sent, AS auto": Sent(IBGP, nets("10.1.0.4/32"), Attributes(next_hop=OURS, local_pref=100)),
     "sent, IPv6": Sent(
@@ -231,6 +248,15 @@ def test_no_line_raises(noise: str, line: str, at: int) -> None:
 PLAIN = Attributes(next_hop=OURS)
 MARKED = Attributes(communities=(Community(1, 1),))
 LARGE = Attributes(large_communities=(LargeCommunity(1, 1, 1),))
+TWICE = Attributes(as_path=(65001, 65001))
+ONE_POD, TWO_PODS = (
+    Attributes(link_bandwidth=LinkBandwidth(65001, 125_000 * pods)) for pods in (1, 2)
+)
+
+
+def arrived(asked: Attributes, **more: object) -> Attributes:
+    """Return what an UPDATE carries where this was asked for."""
+    return replace(asked, next_hop=OURS, **more)  # type: ignore[arg-type]  # the fields' own types
 
 
 @pytest.mark.parametrize(
@@ -244,6 +270,16 @@ LARGE = Attributes(large_communities=(LargeCommunity(1, 1, 1),))
         pytest.param(
             Attributes(local_pref=0), replace(PLAIN, local_pref=100), False, id="zero is not unset"
         ),
+        pytest.param(Attributes(), arrived(PLAIN, as_path=(65001,)), True, id="our AS, as usual"),
+        pytest.param(Attributes(), arrived(TWICE), False, id="an older path"),
+        pytest.param(TWICE, arrived(TWICE), True, id="a path"),
+        pytest.param(TWICE, arrived(PLAIN, as_path=(65001,)), False, id="the path before"),
+        pytest.param(Attributes(med=0), PLAIN, False, id="a MED of 0 is one"),
+        pytest.param(Attributes(), arrived(PLAIN, med=7), False, id="an older MED"),
+        pytest.param(Attributes(med=7), arrived(PLAIN, med=7), True, id="a MED"),
+        pytest.param(ONE_POD, arrived(ONE_POD), True, id="link bandwidth"),
+        pytest.param(ONE_POD, arrived(TWO_PODS), False, id="another link bandwidth"),
+        pytest.param(Attributes(), arrived(ONE_POD), False, id="an older link bandwidth"),
         pytest.param(MARKED, PLAIN, False, id="communities"),
         pytest.param(LARGE, PLAIN, False, id="large communities"),
         pytest.param(None, None, True, id="withdrawn"),
@@ -281,6 +317,9 @@ WORST = (
     Attributes(
         next_hop=ip_address(2**128 - 1),
         local_pref=2**32 - 1,
+        med=2**32 - 1,
+        as_path=(2**32 - 1,) * (1 + MAX_PREPEND),
+        link_bandwidth=link_bandwidth(65535, 2**32),
         communities=tuple(Community(65000 + n, 65000 + n) for n in range(63)),
         large_communities=tuple(
             LargeCommunity(2**32 - 1 - n, 2**32 - 1 - n, 2**32 - 1) for n in range(62, -1, -1)

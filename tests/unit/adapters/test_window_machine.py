@@ -4,6 +4,7 @@ The judge is ExaBGP's own code (`exabgp_model`); Hypothesis chooses who gets a t
 """
 
 from collections import deque
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from math import inf
 
@@ -16,7 +17,7 @@ from exabgp_metallb.adapters.exabgp.adjacency import FLUSH_SECONDS
 from exabgp_metallb.adapters.exabgp.window import LINES_IN_FLIGHT, Line, Window
 from exabgp_metallb.values.addresses import Address, Family, Prefix
 from exabgp_metallb.values.intent import Community
-from exabgp_metallb.values.rib import AdjRibOut, Attributes
+from exabgp_metallb.values.rib import AdjRibOut, Attributes, LinkBandwidth
 from tests.unit.adapters.exabgp_model import LOCAL, LOCAL_AS, ExabgpModel
 
 INTERNAL, EXTERNAL = ip_address("127.0.0.2"), ip_address("127.0.0.3")
@@ -31,6 +32,9 @@ POISON = Attributes()  # an IPv6 route with next-hop self over IPv4: ExaBGP answ
 neighbors = st.sampled_from([INTERNAL, EXTERNAL])
 marks = st.sampled_from([(), (Community(1, 1),), (Community(1, 1), Community(2, 2))])
 prefs = st.sampled_from([None, 100, 200])
+meds = st.sampled_from([None, None, 0, 7])
+bandwidths = st.sampled_from([None, None, *(LinkBandwidth(LOCAL_AS, speed) for speed in (1, 2))])
+paths = st.sampled_from([(), (), (LOCAL_AS, LOCAL_AS)])
 
 
 @st.composite
@@ -44,7 +48,10 @@ def routes(draw: st.DrawFn, neighbor: Address) -> tuple[Prefix, Attributes | Non
     return prefix, Attributes(
         next_hop=NEXT_HOP if prefix is WIDE else None,
         local_pref=draw(prefs) if neighbor == INTERNAL else None,
+        med=draw(meds),
+        as_path=draw(paths) if neighbor == EXTERNAL else (),
         communities=draw(marks),
+        link_bandwidth=draw(bandwidths),
     )
 
 
@@ -63,10 +70,12 @@ def on_arrival(neighbor: Address, attributes: Attributes) -> Attributes:
     local_pref = attributes.local_pref
     if neighbor == INTERNAL and local_pref is None:
         local_pref = 100
-    return Attributes(
+    usual = () if neighbor == INTERNAL else (LOCAL_AS,)
+    return replace(
+        attributes,
         next_hop=attributes.next_hop or ip_address(LOCAL),
         local_pref=local_pref,
-        communities=attributes.communities,
+        as_path=attributes.as_path or usual,
     )
 
 

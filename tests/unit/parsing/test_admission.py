@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exabgp_metallb.parsing.intent.conflicts import LocalPrefs, Nodes, Placed, conflict, share
+from exabgp_metallb.parsing.intent.conflicts import Nodes, Placed, Preferences, conflict, share
 from exabgp_metallb.parsing.intent.nearest import Nearest
 from exabgp_metallb.parsing.intent.overlaps import TakenRanges, shortest_prefix
 from exabgp_metallb.parsing.intent.references import Aliases, PeerReferences
@@ -150,11 +150,11 @@ node_sets = st.none() | st.frozensets(arbitrary.names, max_size=2)
 
 
 @given(st.lists(st.tuples(arbitrary.advertisements, node_sets), max_size=6), arbitrary.families)
-def test_local_preferences_clash_as_in_all_pairs(
+def test_preferences_clash_as_in_all_pairs(
     arriving: list[tuple[BgpAdvertisementSpec, Nodes]], families: set[Family]
 ) -> None:
     """The oldest of those that share a node and are in conflict by themselves is found."""
-    prefs, standing = LocalPrefs(families), list[Placed]()
+    taken, standing = Preferences(families), list[Placed]()
     for rank, (spec, nodes) in enumerate(arriving):
         new = Placed(rank, spec.advertisement, nodes)
         clashing = [
@@ -162,9 +162,9 @@ def test_local_preferences_clash_as_in_all_pairs(
             for old in standing
             if share(old.nodes, nodes) and conflict(old.advertisement, new.advertisement, families)
         ]
-        assert prefs.clash(new) is (clashing[0] if clashing else None)
+        assert taken.clash(new) is (clashing[0] if clashing else None)
         if not clashing:
-            prefs.add(new)
+            taken.add(new)
             standing.append(new)
 
 
