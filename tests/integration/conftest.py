@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.lab.bird import BirdRouter
 from tests.integration.lab.exabgp_host import ExaBgp, ExaBgpFactory
+from tests.integration.lab.exabgp_router import ExaBgpRouter
 from tests.integration.lab.frr import FrrFactory, FrrRouter
 from tests.integration.lab.gobgp import GoBgpRouter
 from tests.integration.lab.network import Host, Lab
@@ -47,6 +48,12 @@ def lab() -> Iterator[Lab]:
 def router(request: pytest.FixtureRequest) -> RouterFactory:
     """Return what starts a router on a host: FRR, BIRD and GoBGP, one after the other."""
     return _factory(MAKES[request.param])
+
+
+@pytest.fixture(params=[*MAKES, "exabgp"])
+def any_router(request: pytest.FixtureRequest) -> RouterFactory:
+    """Return the same with one make more: an ExaBGP that receives."""
+    return _factory(MAKES.get(request.param, ExaBgpRouter))
 
 
 @pytest.fixture

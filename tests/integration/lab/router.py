@@ -35,6 +35,7 @@ class NeighborConfig:
     connect_seconds: int = 1  # between two tries of a router that is not passive
     ebgp_multihop: int | None = None  # TTL; None: an eBGP neighbor is on the same segment
     graceful_restart: bool = False  # helper of a neighbor that restarts, RFC 4724
+    local_address: Address | None = None  # the router's, of the session; ExaBGP alone must know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
