@@ -12,6 +12,7 @@ last good snapshot on disk stands in for it.
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -35,12 +36,15 @@ from exabgp_metallb.adapters.source import (
     Source,
 )
 from exabgp_metallb.parsing.inventory import Changes, Inventory
+from exabgp_metallb.programs.drain import NodeDrain
 from exabgp_metallb.programs.held_down import HeldDown
 from exabgp_metallb.programs.keeper import Keeper, StandIns
 from exabgp_metallb.programs.managed import ManagedConfiguration, Validated
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.programs.parts import Call, Neighbors, Part, Post
 from exabgp_metallb.programs.report import Report
+from exabgp_metallb.programs.session_history import SessionHistory
+from exabgp_metallb.programs.status import Condition, Document, node_status
 from exabgp_metallb.values.addresses import Address, Prefix
 from exabgp_metallb.values.intent import Intent
 from exabgp_metallb.values.objects import NodeName
@@ -83,6 +87,7 @@ class Settings:
         process: our name in the process sections of somebody else's exabgp.conf.
         namespace: of the metallb.io resources and the legacy ConfigMap.
         lb_class: spec.loadBalancerClass of the Services that are ours; None: those without.
+        drain_seconds: that routers are given to turn to other nodes.
     """
 
     node: NodeName
@@ -92,6 +97,7 @@ class Settings:
     process: str = "exabgp-metallb"
     namespace: str = "metallb-system"
     lb_class: str | None = None
+    drain_seconds: float = 0.0
 
 
 Heard = Event | Call | BaseException | tuple[str, ...]
@@ -99,6 +105,9 @@ Heard = Event | Call | BaseException | tuple[str, ...]
 
 class Speaker:
     """One node's speaker.
+
+    Attributes:
+        drain: takes the node out of service; its first part.
 
     Args:
         settings: how it was called.
@@ -144,13 +153,22 @@ class Speaker:
             else ManagedConfiguration(settings.conf, settings.run, self._dialogue, self._validated)
         )
         self._held_down = HeldDown(self._dialogue, self._managed)
-        self._parts = () if parts is None else tuple(parts(self._inbox.put, self._held_down))
+        self.drain = NodeDrain(
+            self._routes,
+            self._dialogue,
+            settings.drain_seconds,
+            ends_sessions=self._managed is not None,
+        )
+        more = () if parts is None else parts(self.post, self._held_down)
+        self._parts: tuple[Part, ...] = (self.drain, *more)
         self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None  # as ExaBGP showed them
         self._local_addresses: dict[Address, Address] = {}  # of sessions, while they stand
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
         self._unlisted = set(settings.kinds)  # kinds that the source has not told of
         self._secrets_followed = False
         self._report = Report()
+        self._history = SessionHistory()
+        self._version = ""  # ExaBGP's
         self._sources_away: set[str] = set()  # what the source cannot read now
         self._faulty = False
         self._refused_lines = 0
@@ -173,6 +191,25 @@ class Speaker:
             self._source.stop()
             for part in self._parts:
                 part.stop()
+
+    def post(self, call: Call) -> None:
+        """Have something done in the thread that runs this; from any thread."""
+        self._inbox.put(call)
+
+    def status(self, now: float) -> Document:
+        """Return how the node is; in the thread that runs this."""
+        told: Document = {}
+        for part in self._parts:
+            told |= part.status(now)
+        condition = Condition(
+            version=self._version,
+            managed=self._managed is not None,
+            waiting_for=self._waiting_for(),
+            away=self._sources_away,
+            faults=len(self._inventory.faults),
+            refused_lines=self._refused_lines,
+        )
+        return node_status(condition, self._routes, self._dialogue, self._history, told)
 
     def _turn(self) -> None:
         for heard in self._take():
@@ -291,6 +328,7 @@ class Speaker:
         for line in lines:
             for notice in self._dialogue.hear(line):
                 self._notice(notice)
+                self._history.noticed(notice, datetime.now(UTC))
                 self._held_down.noticed(notice)
                 for part in self._parts:
                     part.noticed(notice, time.monotonic())
@@ -310,6 +348,7 @@ class Speaker:
         elif isinstance(notice, say.QuestionFailed):
             logger.error("ExaBGP does not answer `{}`: its log says why", notice.command)
         elif isinstance(notice, say.Greeted):
+            self._version = notice.version
             self._report.version(notice.version)
         elif isinstance(notice, say.Ending):
             logger.info("ExaBGP is shutting down")
@@ -446,16 +485,18 @@ class Speaker:
         idle = (a for a in addresses if not self._dialogue.is_up(a) and a not in self._held_down)
         return {a: self._name(a) for a in idle}
 
+    def _waiting_for(self) -> list[str]:
+        return sorted(self._unread) or ([] if self._dialogue.released else ["ExaBGP"])
+
     def _vitals(self, now: float) -> "Vitals":
         from exabgp_metallb.adapters.metrics import Vitals  # noqa: PLC0415 -- 10 MiB
 
         sessions = {str(s.peer.address): s for s in self._routes.sessions}
-        missing = sorted(self._unread) or ([] if self._dialogue.released else ["ExaBGP"])
         return Vitals(
             turned_at=now,
             loaded=not self._unread,
             stale=bool(self._sources_away or self._faulty),
-            waiting_for=tuple(missing),
+            waiting_for=tuple(self._waiting_for()),
             away=frozenset(self._sources_away),
             sessions={
                 f"{address}:{s.peer.port}": s.peer.address is not None
