@@ -129,6 +129,7 @@ class Inventory:
             return
         held = self._held.setdefault(ref.kind, {})
         if held.get(ref) == parsed:
+            held[ref] = parsed  # it may have been made anew, and have another uid
             return
         before = self._in_force(ref)
         held[ref] = parsed
@@ -195,6 +196,11 @@ class Inventory:
     def services(self) -> Mapping[ObjectName, Service]:
         """The Services that are ours as the source has them: what allocation is decided from."""
         return MappingProxyType(self._services)
+
+    def uid(self, ref: ObjectRef) -> str:
+        """Return the uid of an object; "" where there is none, or it was not kept."""
+        held = self._held.get(ref.kind, {}).get(ref)
+        return "" if held is None else held.uid
 
     @property
     def faults(self) -> tuple[Fault, ...]:

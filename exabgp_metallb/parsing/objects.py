@@ -29,8 +29,13 @@ _CORE: Mapping[tuple[str, str], Callable[[Fields], Value | None]] = {
 KINDS: tuple[tuple[str, str], ...] = (*_CORE, *metallb.READERS)
 """apiVersion and kind of every object that is read."""
 
-_IGNORED_OF_OURS = frozenset({"ConfigurationState", "ServiceBGPStatus", "ServiceL2Status"})
+_IGNORED_OF_OURS = frozenset(
+    {"BGPSessionState", "ConfigurationState", "ServiceBGPStatus", "ServiceL2Status"}
+)
 """Kinds of metallb.io that are written by a load balancer, not by an operator."""
+
+_REFERRED = frozenset({"Service", "Node"})
+"""Kinds that what we write refers to by their uid; and BGPPeers, see `parsing.metallb`."""
 
 
 def parse(raw: object, *, home: str = HOME) -> Parsed | None:
@@ -64,7 +69,7 @@ def _core_object(
     if value is None and not report.faults:
         return None
     faults = tuple(report.faults)
-    version, uid = identity(raw) if ref.kind == "Service" else ("", "")  # no other is written to
+    version, uid = identity(raw) if ref.kind in _REFERRED else ("", "")
     return Parsed(
         ref,
         None if faults else value,

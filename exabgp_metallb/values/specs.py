@@ -109,7 +109,7 @@ class Parsed:
         warnings: such as a field that nobody knows; the object stands.
         version: resourceVersion of a Service, which a write can be bound to; "" in files. It and
             `uid` are no part of what the object says, so two that differ in nothing else are equal.
-        uid: metadata.uid of a Service, by which Events find it.
+        uid: metadata.uid of a Service, Node or BGPPeer, by which Events and owners find it.
     """
 
     ref: ObjectRef

@@ -7,7 +7,7 @@ it stands in the schema, in a CEL rule or in MetalLB's own parser.
 from collections.abc import Callable, Mapping
 
 from exabgp_metallb.parsing.fields import Fields, Report, StrictFields
-from exabgp_metallb.parsing.metadata import check
+from exabgp_metallb.parsing.metadata import check, identity
 from exabgp_metallb.parsing.metallb.advertisements import bgp_advertisement, l2_advertisement
 from exabgp_metallb.parsing.metallb.bfd import bfd_profile
 from exabgp_metallb.parsing.metallb.communities import community_spec
@@ -43,4 +43,5 @@ def resource(raw: object, ref: ObjectRef, reader: Callable[[Fields], Value]) -> 
     root.child("metadata").names()  # Kubernetes' own: all are known
     report.warn_of_unknown()
     faults = tuple(report.faults)
-    return Parsed(ref, None if faults else value, faults, tuple(report.warnings))
+    uid = identity(raw)[1] if ref.kind == "BGPPeer" else ""  # Events are about it
+    return Parsed(ref, None if faults else value, faults, tuple(report.warnings), uid=uid)
