@@ -193,6 +193,17 @@ ADVERTISEMENTS = (
     advertisement("129", {"aggregationLengthV6": 129}, {"aggregationLengthV6": 128}, "to 128"),
     advertisement("below 0", {"localPref": -1}, {"localPref": 0}, "spec.localPref", "equal to 0"),
     advertisement("33 bits", {"localPref": 2**32}, {"localPref": 2**32 - 1}, "4294967295"),
+    advertisement("MED below 0", {"med": -1}, {"med": 0}, "spec.med", "equal to 0"),
+    advertisement("MED of 33 bits", {"med": 2**32}, {"med": 2**32 - 1}, "4294967295"),
+    advertisement("prepend 0", {"asPathPrepend": 0}, {"asPathPrepend": 1}, "equal to 1"),
+    advertisement("prepend 11", {"asPathPrepend": 11}, {"asPathPrepend": 10}, "equal to 10"),
+    advertisement(
+        "bandwidth of what",
+        {"linkBandwidth": "interface"},
+        {"linkBandwidth": "endpoints"},
+        "spec.linkBandwidth",
+        "endpoints",
+    ),
     advertisement(
         "64 communities",
         {"communities": [f"1:{n}" for n in range(64)]},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exabgp_metallb.parsing.intent.resolve import Specs
 from exabgp_metallb.values.addresses import AddressRange, Family
-from exabgp_metallb.values.intent import BfdProfile, Community, Pool
+from exabgp_metallb.values.intent import BandwidthSource, BfdProfile, Community, Pool
 from exabgp_metallb.values.labels import LabelSelector, Operator, Requirement
 from tests.unit.parsing.build import (
     bgp,
@@ -108,6 +108,9 @@ advertisements = st.builds(
     on=selector_lists,
     to=st.just(()) | st.lists(names, max_size=2),
     pref=st.sampled_from([None, 1, 2]),
+    med=st.sampled_from([None, None, None, 0, 1]),
+    prepend=st.sampled_from([0, 0, 0, 1]),
+    bandwidth=st.sampled_from([None, None, BandwidthSource.ENDPOINTS]),
     length=st.sampled_from([32, 32, 31]),
     length6=st.sampled_from([128, 128, 127]),
     services=st.sampled_from([(), (), (select(a="a"),)]),

@@ -9,6 +9,7 @@ from exabgp_metallb.parsing.intent.resolve import Resolved, Specs, resolve
 from exabgp_metallb.values.addresses import AddressRange
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.intent import (
+    BandwidthSource,
     BfdProfile,
     BgpAdvertisement,
     Community,
@@ -102,6 +103,9 @@ def bgp(  # noqa: PLR0913 -- one word for each field that tests set
     on: Iterable[LabelSelector] = (),
     to: Iterable[str] = (),
     pref: int | None = None,
+    med: int | None = None,
+    prepend: int = 0,
+    bandwidth: BandwidthSource | None = None,
     length: int = 32,
     length6: int = 128,
     services: Iterable[LabelSelector] = (),
@@ -114,6 +118,9 @@ def bgp(  # noqa: PLR0913 -- one word for each field that tests set
         aggregation_v4=length,
         aggregation_v6=length6,
         local_pref=pref,
+        med=med,
+        as_path_prepend=prepend,
+        link_bandwidth=bandwidth,
         communities=tuple(communities),
         node_selectors=tuple(on),
         peers=frozenset(to),

@@ -9,6 +9,7 @@ import pytest
 
 from exabgp_metallb.values.addresses import AddressRange
 from exabgp_metallb.values.intent import (
+    BandwidthSource,
     BfdProfile,
     BgpAdvertisement,
     Community,
@@ -107,6 +108,9 @@ VALUES = {
             aggregation_v4=24,
             aggregation_v6=64,
             local_pref=100,
+            med=50,
+            as_path_prepend=3,
+            link_bandwidth=BandwidthSource.ENDPOINTS,
             communities=(Community(65535, 65281),),
             large_communities=(LargeCommunity(64512, 1, 2),),
             node_selectors=(labelled(rack="1"),),
@@ -379,6 +383,17 @@ REFUSED = [
         "-1: write a whole number from 0 to 4294967295",
     ),
     ("local-pref-large", "BGPAdvertisement", {"localPref": 2**32}, "localPref", "4294967295"),
+    ("med-negative", "BGPAdvertisement", {"med": -1}, "med", "from 0 to 4294967295"),
+    ("med-large", "BGPAdvertisement", {"med": 2**32}, "med", "from 0 to 4294967295"),
+    ("prepend-0", "BGPAdvertisement", {"asPathPrepend": 0}, "asPathPrepend", "from 1 to 10"),
+    ("prepend-11", "BGPAdvertisement", {"asPathPrepend": 11}, "asPathPrepend", "from 1 to 10"),
+    (
+        "bandwidth",
+        "BGPAdvertisement",
+        {"linkBandwidth": "interface"},
+        "linkBandwidth",
+        "'interface': write endpoints, or leave the field out",
+    ),
     (
         "23-weight-0",
         "L2Advertisement",
@@ -622,6 +637,13 @@ def test_local_pref_0_is_none() -> None:
     found = value(resource("BGPAdvertisement", {"localPref": 0}))
     assert isinstance(found, BgpAdvertisementSpec)
     assert found.advertisement.local_pref is None
+
+
+def test_a_med_of_0_is_sent() -> None:
+    """Unlike a local preference: routers may be told to take no MED for the worst one."""
+    found = value(resource("BGPAdvertisement", {"med": 0}))
+    assert isinstance(found, BgpAdvertisementSpec)
+    assert found.advertisement.med == 0
 
 
 def test_selectors_with_whole_addresses_named() -> None:

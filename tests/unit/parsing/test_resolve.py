@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exabgp_metallb.parsing.intent.resolve import Resolved, Specs, resolve
-from exabgp_metallb.values.intent import BfdProfile, Community, LargeCommunity, Password
+from exabgp_metallb.values.intent import (
+    BandwidthSource,
+    BfdProfile,
+    Community,
+    LargeCommunity,
+    Password,
+)
 from tests.unit.parsing import arbitrary
 from tests.unit.parsing.build import (
     bgp,
@@ -113,6 +119,21 @@ REFUSALS = [
         specs(pools=[A], bgp=[bgp("ad1", pref=100), bgp("ad2", "a")]),
         [("BGPAdvertisement/ad2", "spec.localPref")],
         id="21: one of them none",
+    ),
+    pytest.param(
+        specs(pools=[A], bgp=[bgp("ad1", med=0), bgp("ad2", "a")]),
+        [("BGPAdvertisement/ad2", "spec.med")],
+        id="21: a MED of 0, and none",
+    ),
+    pytest.param(
+        specs(pools=[A], bgp=[bgp("ad1", med=1, prepend=2), bgp("ad2", "a", med=1, prepend=3)]),
+        [("BGPAdvertisement/ad2", "spec.asPathPrepend")],
+        id="21: two paths",
+    ),
+    pytest.param(
+        specs(pools=[A], bgp=[bgp("ad1", bandwidth=BandwidthSource.ENDPOINTS), bgp("ad2", "a")]),
+        [],
+        id="21: a link bandwidth is a community, and those are united",
     ),
     pytest.param(
         specs(pools=[A], bgp=[bgp("ad1", pref=1), bgp("ad2", pref=2, length=24)]),
