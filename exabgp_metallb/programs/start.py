@@ -9,7 +9,7 @@ import gc
 import random
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
@@ -28,9 +28,11 @@ from exabgp_metallb.adapters.source import Away, Back, Listener, OnDeath, thread
 from exabgp_metallb.errors import ExabgpError, SourceError
 from exabgp_metallb.parsing.objects import KINDS
 from exabgp_metallb.programs.options import Options, written
+from exabgp_metallb.programs.parts import Neighbors, Part, Post
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
 from exabgp_metallb.programs.speaker import NodeSource, Settings, Speaker
 from exabgp_metallb.programs.standalone import Standalone
+from exabgp_metallb.programs.statuses import Statuses
 
 if TYPE_CHECKING:
     from exabgp_metallb.adapters.metrics import Vitals
@@ -63,6 +65,10 @@ RETRY_SECONDS = 5.0  # between two looks at a configuration that cannot be read
 LINGER_SECONDS = 15.0  # before a death: ExaBGP 5 endures five within 64 s (api/processes.py)
 
 
+Connected = Callable[[Connection], None]
+"""Takes the connection to the Kubernetes API; called from a thread of its own."""
+
+
 class ClusterSource:
     """The Kubernetes API as a source that a wrong kubeconfig makes wait and not die.
 
@@ -71,11 +77,15 @@ class ClusterSource:
     Args:
         options: how to reach the API, and where our resources are.
         on_death: is told when a thread dies.
+        connected: are given the connection as soon as there is one.
     """
 
-    def __init__(self, options: Options, on_death: OnDeath) -> None:
+    def __init__(
+        self, options: Options, on_death: OnDeath, connected: Sequence[Connected] = ()
+    ) -> None:
         self._options = options
         self._on_death = on_death
+        self._connected = connected
         self._lock = Lock()
         self._kinds = set(CLUSTER_KINDS)
         self._source: KubernetesSource | None = None
@@ -98,6 +108,8 @@ class ClusterSource:
                 continue
             if told is not None:
                 listener(Back(CLUSTER))
+            for take in self._connected:
+                take(connection)
             self._follow_all(connection, listener)
             return
 
@@ -142,10 +154,28 @@ class FolderSource(ManifestFolder):
         """Do nothing: the kind is followed already."""
 
 
-def _source(options: Options, on_death: OnDeath) -> NodeSource:
-    if options.manifests is not None:
-        return FolderSource(options.manifests, options.namespace, on_death)
-    return ClusterSource(options, on_death)
+class Composition:
+    """The source of objects and the parts of a speaker, as the options ask for them."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._connected: list[Connected] = []
+
+    def source(self, on_death: OnDeath) -> NodeSource:
+        """Make the source of objects."""
+        options = self._options
+        if options.manifests is not None:
+            return FolderSource(options.manifests, options.namespace, on_death)
+        return ClusterSource(options, on_death, self._connected)
+
+    def parts(self, post: Post, neighbors: Neighbors) -> Sequence[Part]:  # noqa: ARG002 -- not yet
+        """Make what the node does beside its routes."""
+        parts: list[Part] = []
+        if self._options.manifests is None:
+            statuses = Statuses(post, namespace=self._options.namespace)
+            self._connected.append(statuses.connected)
+            parts.append(statuses)
+        return parts
 
 
 def speaker(options: Options) -> Speaker:
@@ -161,6 +191,7 @@ def speaker(options: Options) -> Speaker:
             error.strerror,
         )
     standalone = options.manifests is not None
+    composition = Composition(options)
     return Speaker(
         Settings(
             node=options.node,
@@ -171,11 +202,12 @@ def speaker(options: Options) -> Speaker:
             namespace=options.namespace,
             lb_class=options.lb_class,
         ),
-        source=partial(_source, options),
+        source=composition.source,
         connect=Pipe,
         last_good=LastGood(options.last_good),
         allocate=Standalone(options.leases) if standalone else None,
         publish=None if options.metrics is None else _metrics(options.metrics),
+        parts=composition.parts,
     )
 
 
