@@ -5,7 +5,8 @@ file, a reload reads that again or is lost, and each command is answered at once
 """
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
@@ -73,6 +74,7 @@ class FarEnd:
         self.lost_reloads = 0
         self.heard: list[str] = []
         self.refused: set[str] = set()
+        self._carried: dict[tuple[Address, Prefix], str] = {}  # the line that each came with
 
     def answers(self, lines: Iterable[str]) -> list[str]:
         """Carry out commands and return what it writes to its process."""
@@ -166,9 +168,11 @@ class FarEnd:
         for neighbor in [ip_address(w) for v, w in pairwise(words) if v == "neighbor"]:
             prefixes = {ip_network(word) for word in routes.split()}
             held = self.ribs.setdefault(neighbor, set())
-            told = prefixes - held if act == "announce" else prefixes & held
+            same = {p for p in held if self._carried.get((neighbor, p), head) == head}
+            told = prefixes - same if act == "announce" else prefixes & held
             held.difference_update(prefixes) if act == "withdraw" else held.update(prefixes)
-            yield from _sent(neighbor, told, act, next_hop)
+            self._carried.update(dict.fromkeys([(neighbor, p) for p in told], head))
+            yield from _sent(neighbor, told, act, next_hop, _attributes(head))
 
 
 def _event(neighbor: Address, kind: str, **more: object) -> str:
@@ -177,9 +181,24 @@ def _event(neighbor: Address, kind: str, **more: object) -> str:
 
 
 def _sent(
-    neighbor: Address, prefixes: Iterable[Prefix], act: str, next_hop: str = LOCAL
+    neighbor: Address,
+    prefixes: Iterable[Prefix],
+    act: str,
+    next_hop: str = LOCAL,
+    attributes: Mapping[str, object] | None = None,
 ) -> Iterator[str]:
     for prefix in sorted(prefixes, key=str):
         nlri = [{"nlri": str(prefix)}]
         told = {f"ipv{prefix.version} unicast": {next_hop: nlri} if act == "announce" else nlri}
-        yield _event(neighbor, "update", direction="send", message={"update": {act: told}})
+        update = {"attribute": attributes or {}, act: told}
+        yield _event(neighbor, "update", direction="send", message={"update": update})
+
+
+def _attributes(head: str) -> dict[str, object]:
+    """Return what ExaBGP tells of the attributes in a command."""
+    found: dict[str, object] = {}
+    if preference := re.search(r" local-preference (\d+)", head):
+        found["local-preference"] = int(preference[1])
+    if communities := re.search(r" community \[ (.*?) \]", head):
+        found["community"] = [list(map(int, c.split(":"))) for c in communities[1].split()]
+    return found

@@ -100,6 +100,7 @@ class Stage:
         last_good: Path | None = None,
         held: Iterable[Prefix] = (),
         parts: Callable[[Post, Neighbors], Sequence[Part]] | None = None,
+        drain_seconds: float = 0.0,
     ) -> None:
         self.far = FarEnd(conf)
         self.far.ribs[TOR] = set(held)
@@ -107,7 +108,7 @@ class Stage:
         self.vitals: list[Vitals] = []
         self.died: OnDeath
         self.speaker = Speaker(
-            Settings(node="node1", kinds=kinds),
+            Settings(node="node1", kinds=kinds, drain_seconds=drain_seconds),
             source=self._source,
             connect=self._connect,
             last_good=None if last_good is None else LastGood(last_good),
