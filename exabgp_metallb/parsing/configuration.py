@@ -2,7 +2,8 @@
 
 Two layers: what the source has, and beneath it what the legacy ConfigMap stands for. A resource
 hides the legacy one of its kind and name. The Intent is resolved when somebody asks and something
-that it depends on has changed; while its value stays the same it stays the same object.
+that it depends on has changed; while its value stays the same it stays the same object. What names
+something that is missing by then goes on as it was when somebody asked the last time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -108,6 +109,7 @@ class Configuration:
             before.intent if before.intent == now.intent else now.intent,
             tuple(self._as_written(fault) for fault in now.faults),
             (*(self._as_written(fault) for fault in now.warnings), *self._hidden()),
+            now.complete,
         )
 
     def _specs(self) -> Specs:
@@ -124,6 +126,7 @@ class Configuration:
             secrets=_of(Secret, in_force),
             nodes=self._nodes,
             broken=frozenset(self._told.keys() - in_force.keys()),
+            last_good=self._resolved.complete,
         )
 
     def _as_written(self, fault: Fault) -> Fault:

@@ -1,17 +1,20 @@
 """What resources name and what is behind the names: Secrets, BFDProfiles, aliases of communities.
 
-What is missing may come later, so the object that names it waits: it is left out with a fault, and
-is back as soon as the other appears. No message holds a password.
+What is missing may come later, so the object that names it waits: it has a fault, and its last
+complete version stands if there was one, with the password or the numbers of then; else it is left
+out. It is back as soon as the other appears. No message holds a password.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from exabgp_metallb.parsing.fields import shown
 from exabgp_metallb.parsing.intent.nearest import Nearest
-from exabgp_metallb.parsing.intent.resources import Specs
+from exabgp_metallb.parsing.intent.resources import Complete, Specs
+from exabgp_metallb.parsing.scalars import MAX_PASSWORD
 from exabgp_metallb.values.faults import Fault
 from exabgp_metallb.values.intent import (
-    BgpAdvertisement,
     Community,
     LargeCommunity,
     Password,
@@ -19,6 +22,9 @@ from exabgp_metallb.values.intent import (
 )
 from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.specs import BgpAdvertisementSpec, CommunitySpec, PeerSpec
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 BASIC_AUTH = "kubernetes.io/basic-auth"
 """The type of the Secrets that MetalLB takes passwords from (core/v1 SecretType)."""
@@ -63,22 +69,23 @@ class Aliases:
             self._values.setdefault(alias, value)
             self._owners.setdefault(alias, community)
 
-    def complete(self, spec: BgpAdvertisementSpec) -> BgpAdvertisement | list[Fault]:
+    def complete(self, spec: BgpAdvertisementSpec) -> BgpAdvertisementSpec | list[Fault]:
         """Return an advertisement with the communities that its aliases stand for."""
         ref = self._specs.ref("BGPAdvertisement", spec.advertisement.name)
         missing = [alias for alias in spec.aliases if alias not in self._values]
         if missing:
             return [Fault(ref, "spec.communities", self._missing(alias)) for alias in missing]
         if not spec.aliases:
-            return spec.advertisement
+            return spec
         named = [self._values[alias] for alias in spec.aliases]
         standard = {c for c in named if isinstance(c, Community)}
         large = {c for c in named if isinstance(c, LargeCommunity)}
-        return replace(
+        advertisement = replace(
             spec.advertisement,
             communities=tuple(sorted(standard.union(spec.advertisement.communities))),
             large_communities=tuple(sorted(large.union(spec.advertisement.large_communities))),
         )
+        return replace(spec, advertisement=advertisement, aliases=())
 
     def _missing(self, alias: str) -> str:
         if alias in self._lost:
@@ -140,6 +147,9 @@ class PeerReferences:
             return f"{where} is of type {shown(secret.type)}: make one of type {BASIC_AUTH}"
         if not secret.password:
             return f"{where} has nothing under the key `password`: put the password there"
+        size = len(secret.password.encode(errors="surrogateescape"))
+        if size > MAX_PASSWORD:
+            return f"{where} has a password of {size} bytes: Linux takes at most {MAX_PASSWORD}"
         return ""
 
     def _profile_problem(self, name: str | None) -> str:
@@ -155,3 +165,37 @@ class PeerReferences:
         if self._specs.ref(kind, name) not in self._specs.broken:
             return ""
         return f"{kind} {shown(name)} is left out for a fault of its own: mend that one"
+
+
+def completed(specs: Specs, aliases: Aliases) -> tuple[Complete, list[Fault]]:
+    """Return all that is complete, or was when it was resolved the last time, and what waits."""
+    before = specs.last_good
+    peers, faults = _completed(specs.peers, PeerReferences(specs).complete, before.peers)
+    ads, more = _completed(specs.bgp_advertisements, aliases.complete, before.advertisements)
+    profiles = {**before.bfd_profiles, **specs.bfd_profiles}
+    named = {peer.bfd_profile for peer in peers.values()}
+    return Complete(
+        peers=peers,
+        advertisements=ads,
+        bfd_profiles={name: profile for name, profile in profiles.items() if name in named},
+    ), faults + more
+
+
+def _completed(
+    specs: Mapping[str, S], complete: Callable[[S], T | list[Fault]], before: Mapping[str, T]
+) -> tuple[dict[str, T], list[Fault]]:
+    whole: dict[str, T] = {}
+    faults: list[Fault] = []
+    for name, spec in specs.items():
+        found = complete(spec)
+        if not isinstance(found, list):
+            whole[name] = found
+        elif name in before:
+            whole[name] = before[name]
+            faults += [replace(f, message=f"{f.message} {_STANDS}") for f in found]
+        else:
+            faults += found
+    return whole, faults
+
+
+_STANDS = "(until then its last good version stands)"

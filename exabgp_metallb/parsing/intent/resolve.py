@@ -3,7 +3,7 @@
 What comes in is right by itself. It goes through three steps, and none of them looks back:
 
 1. Names (`references`). Aliases become communities, Secrets passwords. What names
-   something that does not exist (yet) is left out, and waits.
+   something that does not exist (yet) waits; its last good version stands, if there was one.
 2. Admission (`admission`). Pools, peers and advertisements are taken in by age, and one
    that is at odds with those that stand is refused.
 3. Pools of advertisements. An advertisement is for those of its pools that stand. Names of pools
@@ -17,12 +17,11 @@ pairs that match.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from operator import attrgetter
-from typing import TypeVar
 
 from exabgp_metallb.parsing.fields import shown
 from exabgp_metallb.parsing.intent.admission import Admission
 from exabgp_metallb.parsing.intent.nearest import Nearest
-from exabgp_metallb.parsing.intent.references import Aliases, PeerReferences
+from exabgp_metallb.parsing.intent.references import Aliases, completed
 from exabgp_metallb.parsing.intent.resources import Resolved, Specs, in_order
 from exabgp_metallb.parsing.intent.scopes import Scopes
 from exabgp_metallb.values.faults import Fault, ObjectRef
@@ -31,21 +30,24 @@ from exabgp_metallb.values.specs import PoolChoice
 
 __all__ = ["Resolved", "Specs", "resolve"]
 
-T = TypeVar("T")
-
 _BY_NAME = attrgetter("name")
 
 
 def resolve(specs: Specs) -> Resolved:
     """Return the Intent of all resources together, without those that are at fault."""
     aliases = Aliases(specs)
-    peers, waiting_peers = _parted(map(PeerReferences(specs).complete, specs.peers.values()))
-    ads, waiting_ads = _parted(map(aliases.complete, specs.bgp_advertisements.values()))
+    complete, waiting = completed(specs, aliases)
+    specs = replace(
+        specs,
+        bgp_advertisements={**specs.bgp_advertisements, **complete.advertisements},
+        bfd_profiles={**complete.bfd_profiles, **specs.bfd_profiles},
+    )
+    ads = [spec.advertisement for spec in complete.advertisements.values()]
     bgp, l2 = sorted(specs.bgp_advertisements.items()), sorted(specs.l2_advertisements.items())
     choices = [*(spec.choice for _, spec in bgp), *(spec.choice for _, spec in l2)]
     scopes = Scopes(specs.pools, choices)
     admission = Admission(specs, scopes)
-    admission.admit([*specs.pools.values(), *peers, *ads])
+    admission.admit([*specs.pools.values(), *complete.peers.values(), *ads])
     chosen = _Chosen(scopes, frozenset(admission.pools))
     intent = Intent(
         pools=tuple(sorted(admission.pools.values(), key=_BY_NAME)),
@@ -60,20 +62,8 @@ def resolve(specs: Specs) -> Resolved:
         ),
         bfd_profiles=tuple(sorted(specs.bfd_profiles.values(), key=_BY_NAME)),
     )
-    faults = (*aliases.faults, *waiting_peers, *waiting_ads, *admission.faults)
-    return Resolved(intent, in_order(faults), in_order(_warnings(specs, intent)))
-
-
-def _parted(completed: Iterable[T | list[Fault]]) -> tuple[list[T], list[Fault]]:
-    """Part what is complete from the faults of what is not."""
-    whole: list[T] = []
-    faults: list[Fault] = []
-    for one in completed:
-        if isinstance(one, list):
-            faults += one
-        else:
-            whole.append(one)
-    return whole, faults
+    faults = (*aliases.faults, *waiting, *admission.faults)
+    return Resolved(intent, in_order(faults), in_order(_warnings(specs, intent)), complete)
 
 
 class _Chosen:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from exabgp_metallb.values.faults import Fault, ObjectRef
-from exabgp_metallb.values.intent import BfdProfile, Intent, Pool
+from exabgp_metallb.values.intent import BfdProfile, Intent, Peer, Pool
 from exabgp_metallb.values.objects import Node, Secret
 from exabgp_metallb.values.specs import (
     BgpAdvertisementSpec,
@@ -15,12 +15,27 @@ from exabgp_metallb.values.specs import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Complete:
+    """Objects with all that they name, by name: what stands while one of them waits for another.
+
+    Attributes:
+        advertisements: without aliases; their `pools` are not filled in.
+        bfd_profiles: that the peers name.
+    """
+
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+    advertisements: Mapping[str, BgpAdvertisementSpec] = field(default_factory=dict)
+    bfd_profiles: Mapping[str, BfdProfile] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Specs:
     """The resources of the install namespace, each right by itself, by name.
 
     Attributes:
         nodes: of which only the labels are read; without any, all are taken to share a node.
         broken: objects that exist and cannot be read; messages tell them from those that do not.
+        last_good: what was complete when it was resolved the last time.
     """
 
     namespace: str = "metallb-system"
@@ -33,6 +48,7 @@ class Specs:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
     broken: frozenset[ObjectRef] = frozenset()
+    last_good: Complete = field(default_factory=Complete)
 
     def ref(self, kind: str, name: str) -> ObjectRef:
         """Return an object of the install namespace as messages name it."""
@@ -49,11 +65,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What the operator asked for, and what of it is left out. Faults and warnings are sorted."""
+    """What the operator asked for, and what of it is left out. Faults and warnings are sorted.
+
+    Attributes:
+        complete: the `last_good` of the next time.
+    """
 
     intent: Intent = field(default_factory=Intent)
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
+    complete: Complete = field(default_factory=Complete)
 
 
 def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:

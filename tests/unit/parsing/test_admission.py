@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exabgp_metallb.parsing.intent.conflicts import Nodes, Placed, Preferences, conflict, share
 from exabgp_metallb.parsing.intent.nearest import Nearest
 from exabgp_metallb.parsing.intent.overlaps import TakenRanges, shortest_prefix
-from exabgp_metallb.parsing.intent.references import Aliases, PeerReferences
+from exabgp_metallb.parsing.intent.references import Aliases, completed
 from exabgp_metallb.parsing.intent.resolve import Specs, resolve
 from exabgp_metallb.parsing.intent.selection import LabelIndex
 from exabgp_metallb.values.addresses import AddressRange, Family
@@ -109,12 +109,16 @@ def echoes(given: Specs, ad: BgpAdvertisement, peer: Peer, pools: list[Pool]) ->
 
 def one_by_one(given: Specs) -> tuple[set[str], set[str], set[str]]:
     """Return the names of what stands when objects come by age and a bad one is turned away."""
-    peers = map(PeerReferences(given).complete, given.peers.values())
-    ads = map(Aliases(given).complete, given.bgp_advertisements.values())
-    complete = [o for o in (*given.pools.values(), *peers, *ads) if not isinstance(o, list)]
+    whole, _ = completed(given, Aliases(given))
+    ads = [spec.advertisement for spec in whole.advertisements.values()]
+    newcomers: list[Pool | Peer | BgpAdvertisement] = [
+        *given.pools.values(),
+        *whole.peers.values(),
+        *ads,
+    ]
     turns = {Pool: 0, Peer: 1, BgpAdvertisement: 2}
     held: tuple[list[Pool], list[Peer], list[BgpAdvertisement]] = ([], [], [])
-    for new in sorted(complete, key=lambda o: (o.created, turns[type(o)], o.name)):
+    for new in sorted(newcomers, key=lambda o: (o.created, turns[type(o)], o.name)):
         mine: list[object] = held[turns[type(new)]]  # type: ignore[assignment]  # one of three
         mine.append(new)
         if not valid(given, *held):

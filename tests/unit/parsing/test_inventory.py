@@ -10,13 +10,21 @@ from hypothesis import strategies as st
 
 from exabgp_metallb.parsing.inventory import Changes, Inventory
 from exabgp_metallb.values.faults import Fault, ObjectRef
+from exabgp_metallb.values.intent import BfdProfile, Community, Intent
 from exabgp_metallb.values.objects import Endpoint, Namespace, ObjectName, Secret
-from exabgp_metallb.values.specs import LegacyConfig, Parsed, Value
+from exabgp_metallb.values.specs import (
+    BgpAdvertisementSpec,
+    LegacyConfig,
+    Parsed,
+    PeerSpec,
+    Value,
+)
 from tests.effort import lines_run
 from tests.unit.parsing import arbitrary
 from tests.unit.parsing.build import (
     NAMESPACE,
     bgp,
+    community,
     endpoint,
     node,
     parsed,
@@ -426,14 +434,39 @@ def shown(inventory: Inventory) -> object:
     return (snapshot.intent, *copies, inventory.faults, inventory.warnings, kept)
 
 
+def whole(told: Parsed) -> bool:
+    """Tell whether an object names no other that it would wait for."""
+    match told.value:
+        case PeerSpec(peer, secret):
+            return secret is None and peer.bfd_profile is None
+        case BgpAdvertisementSpec(aliases=aliases):
+            return not aliases
+        case LegacyConfig(objects):
+            return all(map(whole, objects))
+    return True
+
+
+whole_events = st.lists(
+    st.tuples(st.sampled_from(["put", "put", "gone", "list"]), told.filter(whole)), max_size=25
+)
+
+
 @settings(deadline=None)
-@given(events, st.sets(st.integers(0, 25)))
+@given(
+    st.tuples(events, st.just(frozenset[int]()))
+    | st.tuples(whole_events, st.frozensets(st.integers(0, 25)))
+)
 def test_any_way_to_the_same_objects_shows_the_same(
-    happening: list[tuple[str, Parsed]], asked: set[int]
+    happening: tuple[list[tuple[str, Parsed]], frozenset[int]],
 ) -> None:
-    """Only the objects that are left count, not how and when they came or who asked meanwhile."""
+    """Only the objects that are left count, not how and when they came.
+
+    Nor who asked meanwhile, but for what waits for another: it goes on as whoever asked last saw
+    it.
+    """
+    steps, asked = happening
     inventory, left = Inventory(), dict[ObjectRef, Parsed]()
-    for step, (event, parsed_object) in enumerate(happening):
+    for step, (event, parsed_object) in enumerate(steps):
         ref = parsed_object.ref
         if event == "put":
             inventory.put(parsed_object)
@@ -450,6 +483,77 @@ def test_any_way_to_the_same_objects_shows_the_same(
     for parsed_object in reversed(left.values()):
         anew.put(parsed_object)
     assert shown(inventory) == shown(anew)
+
+
+WAITING = [
+    pytest.param(
+        [peer("r1", secret="pw"), secret("pw")],
+        peer("r1", "198.51.100.9", secret="gone"),
+        ("BGPPeer/r1", "spec.passwordSecret"),
+        id="a peer that names another Secret",
+    ),
+    pytest.param(
+        [peer("r1", secret="pw"), secret("pw")],
+        ref_of(secret("pw")),
+        ("BGPPeer/r1", "spec.passwordSecret"),
+        id="the Secret deleted",
+    ),
+    pytest.param(
+        [peer("r1", secret="pw"), secret("pw")],
+        secret("pw", kind="Opaque"),
+        ("BGPPeer/r1", "spec.passwordSecret"),
+        id="the Secret of another type",
+    ),
+    pytest.param(
+        [peer("r1", secret="pw"), secret("pw")],
+        secret("pw", "é" * 41),
+        ("BGPPeer/r1", "spec.passwordSecret"),
+        id="a password of 82 bytes",
+    ),
+    pytest.param(
+        [peer("r1", bfd="fast"), BfdProfile(name="fast", detect_multiplier=7)],
+        ref_of(BfdProfile(name="fast")),
+        ("BGPPeer/r1", "spec.bfdProfile"),
+        id="the BFDProfile deleted",
+    ),
+    pytest.param(
+        [POOL, bgp("ad", aliases=["ne"]), community("c", ne=Community(65535, 65281))],
+        ref_of(community("c")),
+        ("BGPAdvertisement/ad", "spec.communities"),
+        id="the alias deleted",
+    ),
+    pytest.param(
+        [POOL, bgp("ad", POOL.name)],
+        bgp("ad", aliases=["ne"]),
+        ("BGPAdvertisement/ad", "spec.communities"),
+        id="an advertisement that names an alias",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "event", "fault"), WAITING)
+def test_what_waits_stands_as_it_was(
+    before: list[Value], event: Value | ObjectRef, fault: tuple[str, str]
+) -> None:
+    """What it named goes on with it, over other changes; deleted it is gone."""
+    inventory = holding(*before)
+    intent = inventory.snapshot().intent
+    if isinstance(event, ObjectRef):
+        inventory.gone(event)
+    else:
+        inventory.put(parsed(event))
+    assert not inventory.take_changes().intent
+    inventory.put(parsed(NODE))
+    inventory.put(parsed(secret("unrelated")))
+    assert inventory.snapshot().intent == intent
+    assert places(inventory.faults) == [fault]
+    assert "until then its last good version stands" in inventory.faults[0].message
+    for value in before:
+        inventory.gone(ref_of(value))
+    if not isinstance(event, ObjectRef):
+        inventory.gone(ref_of(event))
+    assert inventory.snapshot().intent == Intent()
+    assert inventory.faults == ()
 
 
 @settings(deadline=None)
