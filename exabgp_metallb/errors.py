@@ -3,6 +3,7 @@
     Error                       something a caller may want to answer for
     ├── ParseError              one object of the user is at fault; carries the Fault
     ├── SourceError             objects cannot be read: a folder, a file, the Kubernetes API
+    ├── ControlError            no speaker answers at its control socket
     ├── ExabgpError             ExaBGP refused a configuration or went away
     └── UsageError              the call itself is wrong: a node that does not exist, a bad option
 
@@ -34,6 +35,10 @@ class SourceError(Error):
 
 class ExabgpError(Error):
     """ExaBGP refused a configuration, answered with an error, or went away."""
+
+
+class ControlError(Error):
+    """No speaker answers at its control socket."""
 
 
 class UsageError(Error):
