@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from random import Random
+from struct import pack, unpack
 from typing import Any
 
 import pytest
@@ -14,13 +15,17 @@ from exabgp_metallb.decisions.advertise import (
     NodeView,
     RibTable,
     adj_ribs_out,
+    merged,
     rib_table,
 )
+from exabgp_metallb.decisions.bandwidth import BYTES_PER_ENDPOINT, link_bandwidth
 from exabgp_metallb.decisions.preconditions import EXCLUDE_LABEL, endpoints_refused
 from exabgp_metallb.values.addresses import Prefix
 from exabgp_metallb.values.intent import (
+    BandwidthSource,
     BgpAdvertisement,
     Community,
+    DynamicAsn,
     Intent,
     LargeCommunity,
     Peer,
@@ -28,9 +33,10 @@ from exabgp_metallb.values.intent import (
 )
 from exabgp_metallb.values.objects import Endpoint, Node, ObjectName, Service, TrafficPolicy
 from exabgp_metallb.values.reasons import Reason, Refused
-from exabgp_metallb.values.rib import AdjRibOut, Attributes
+from exabgp_metallb.values.rib import AdjRibOut, Attributes, LinkBandwidth
 from exabgp_metallb.values.snapshot import Snapshot
 from tests import strategies
+from tests.effort import lines_run
 from tests.unit.decisions.builders import addresses, labels, pool, selector
 
 WEB = ObjectName("default", "web")
@@ -516,6 +522,173 @@ def test_the_message_of_a_conflict_names_both() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        pytest.param({}, {"med": 0}, "med none and 0", id="a MED of 0 is one"),
+        pytest.param({"med": 5}, {"med": 6}, "med 5 and 6", id="MED"),
+        pytest.param({}, {"as_path_prepend": 2}, "asPathPrepend 0 and 2", id="prepended"),
+        pytest.param(
+            {"local_pref": 7, "med": 1}, {"med": 2}, "localPref 7 and 0", id="the first is told"
+        ),
+    ],
+)
+def test_a_route_has_one_med_and_one_path(
+    one: dict[str, Any], other: dict[str, Any], said: str
+) -> None:
+    """They are in conflict as local preferences are."""
+    table = Scene(ads=(ad("a", **one), ad("b", **other))).table()
+    assert table.refused[WEB] == Refused(
+        Reason.CONFLICTING_ADVERTISEMENTS,
+        f"BGPAdvertisements a and b give one prefix {said}: make them equal",
+    )
+
+
+def test_every_peer_is_told_a_med() -> None:
+    """It is for neighboring ASes, and iBGP peers may have it as well."""
+    for to in (peer(), peer(peer_asn=64512)):
+        where = Scene(ads=(ad(med=0),), peers=(to,))
+        assert where.routes() == {"198.51.100.10/32": Attributes(med=0)}
+
+
+@pytest.mark.parametrize(
+    ("to", "path"),
+    [
+        pytest.param(peer(), (64512, 64512, 64512), id="eBGP"),
+        pytest.param(peer(peer_asn=DynamicAsn.EXTERNAL), (64512, 64512, 64512), id="external"),
+        pytest.param(peer(peer_asn=64512), (), id="iBGP"),
+        pytest.param(peer(peer_asn=DynamicAsn.INTERNAL), (), id="internal"),
+        pytest.param(peer(local_asn=65000), (65000, 65000, 65000), id="by localASN"),
+        pytest.param(peer(my_asn=0), (), id="our AS is not known yet"),
+    ],
+)
+def test_the_path_has_our_as_so_many_times_more(to: Peer, path: tuple[int, ...]) -> None:
+    """All of it is told, since ExaBGP adds nothing; an iBGP peer would drop a path with its AS."""
+    where = Scene(ads=(ad(as_path_prepend=2),), peers=(to,))
+    assert where.routes() == {"198.51.100.10/32": Attributes(as_path=path)}
+
+
+# Link bandwidth.
+
+
+def bandwidth(table: RibTable, prefix: str = "198.51.100.10/32", to: str = "tor") -> int | None:
+    """Return the endpoints that a route tells of; 0 where it tells that there is none."""
+    told = table.adj_rib_out(to)[ip_network(prefix)].link_bandwidth
+    if told is None:
+        return None
+    return told.bytes_per_second // BYTES_PER_ENDPOINT
+
+
+BY_ENDPOINT = ad(link_bandwidth=BandwidthSource.ENDPOINTS)
+SOME = ad("some", communities=(Community(1, 1),))
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "told"),
+    [
+        pytest.param([ready()], 1, id="one"),
+        pytest.param([ready(), ready(), ready(ELSEWHERE)], 2, id="two here, one elsewhere"),
+        pytest.param([ready(), ready(ready=False)], 1, id="one that does not serve"),
+        pytest.param([ready(), ready(ready=False, serving=True)], 2, id="one that goes, serving"),
+        pytest.param([ready(), ready(addresses=())], 1, id="one without an address"),
+        pytest.param([ready(), ready(None)], 1, id="one without a node"),
+        pytest.param([ready(ELSEWHERE)], 0, id="all elsewhere"),
+        pytest.param([ready(None)], 0, id="all without a node"),
+    ],
+)
+def test_a_route_tells_of_the_endpoints_here(endpoints: list[Endpoint], told: int) -> None:
+    """Those that serve and are known to be on this node."""
+    where = Scene(ads=(BY_ENDPOINT,), endpoints=tuple(endpoints))
+    assert bandwidth(where.table()) == told
+    assert bandwidth(replace(where, ads=(ad(),)).table()) is None
+
+
+@pytest.mark.parametrize(
+    ("asn", "endpoints", "told"),
+    [
+        pytest.param(64512, 1, LinkBandwidth(64512, 125_000), id="one"),
+        pytest.param(64512, 0, LinkBandwidth(64512, 1_250), id="none: little, not nothing"),
+        pytest.param(65535, 3, LinkBandwidth(65535, 375_000), id="the last ASN of 16 bits"),
+        pytest.param(65536, 3, LinkBandwidth(23456, 375_000), id="an ASN of 32 bits"),
+        pytest.param(0, 3, LinkBandwidth(23456, 375_000), id="an ASN that is not known yet"),
+        pytest.param(1, 1073, LinkBandwidth(1, 134_125_000), id="a float of 32 bits is exact"),
+        pytest.param(1, 1075, LinkBandwidth(1, 134_375_008), id="or nearly"),
+        pytest.param(1, 10**6, LinkBandwidth(1, 2**32 - 256), id="no more than 32 bits"),
+    ],
+)
+def test_what_is_told_of_endpoints(asn: int, endpoints: int, told: LinkBandwidth) -> None:
+    """1 Mbit/s for each, of a sender of 16 bits."""
+    assert link_bandwidth(asn, endpoints) == told
+
+
+@given(st.integers(0, 30_000), st.integers(1, 30_000))
+def test_more_endpoints_are_told_as_more(some: int, more: int) -> None:
+    """Also where the float rounds; and what it holds comes back from the wire as it was."""
+    few, many = (link_bandwidth(1, n).bytes_per_second for n in (some, some + more))
+    assert few < many
+    assert unpack("!f", pack("!f", many)) == (many,)
+
+
+def test_the_endpoints_of_a_shared_address_are_added_up() -> None:
+    """Each Service once, however many advertisements ask; those of a Service that goes, go."""
+    both = (BY_ENDPOINT, replace(BY_ENDPOINT, name="too", communities=(Community(1, 1),)), SOME)
+    table = Scene(ads=both, endpoints=(ready(), ready())).table()
+    assert bandwidth(table) == 2
+    other = Service(name=OTHER, ingress=addresses("198.51.100.10"))
+    table.update(OTHER, other, [ready()] * 3)
+    assert bandwidth(table) == 5
+    assert table.update(OTHER, other, [ready()] * 4) == TOUCHED
+    assert bandwidth(table) == 6
+    table.update(WEB, None, ())
+    assert bandwidth(table) == 4
+    assert table.adj_rib_out("tor")[TOUCHED[0][1]].communities == (Community(1, 1),)
+    table.update(OTHER, None, ())
+    assert table.adj_rib_out("tor") == {}
+
+
+def test_two_addresses_below_one_aggregate_count_once() -> None:
+    """The pods behind them are the same."""
+    wide = replace(BY_ENDPOINT, aggregation_v4=24)
+    where = scene(ingress="198.51.100.10 198.51.100.11", ads=(wide,), endpoints=(ready(),) * 3)
+    assert bandwidth(where.table(), "198.51.100.0/24") == 3
+
+
+def test_one_advertisement_that_asks_is_enough() -> None:
+    """The link bandwidth is a community, and the communities of several are united."""
+    assert bandwidth(Scene(ads=(BY_ENDPOINT, SOME)).table()) == 1
+
+
+def test_each_peer_is_told_by_the_as_that_it_knows() -> None:
+    """The same endpoints, of another sender."""
+    peers = (peer(), peer("tor2", "192.0.2.102", local_asn=65000))
+    table = Scene(ads=(BY_ENDPOINT,), peers=peers).table()
+    told = [table.adj_rib_out(s.peer.name)[TOUCHED[0][1]] for s in table.view.sessions]
+    assert [a.link_bandwidth and a.link_bandwidth.asn for a in told] == [64512, 65000]
+
+
+def test_routes_of_as_many_endpoints_share_their_attributes() -> None:
+    """Also those that several Services ask for."""
+    table = Scene(ads=(BY_ENDPOINT,), endpoints=(ready(),) * 2).table()
+    for name, address in (("x", "198.51.100.11"), ("y", "198.51.100.11")):
+        service = Service(name=ObjectName("default", name), ingress=addresses(address))
+        table.update(service.name, service, [ready()])
+    one, two = table.adj_rib_out("tor").values()
+    assert one is two
+
+
+def test_a_change_of_endpoints_asks_nobody_else() -> None:
+    """Below an aggregate of a thousand Services it costs what it costs below one of two."""
+
+    def cost(services: int) -> int:
+        table = Scene(ads=(replace(BY_ENDPOINT, aggregation_v4=24),)).table()
+        for n in range(services):
+            name = ObjectName("default", f"s{n}")
+            table.update(name, Service(name=name, ingress=addresses("198.51.100.9")), [ready()])
+        return lines_run(lambda: table.update(WEB, ANNOUNCED, [ready()] * 2))
+
+    assert cost(1000) <= cost(2) * 2
+
+
+@pytest.mark.parametrize(
     ("to", "sent"),
     [
         pytest.param(peer(), None, id="eBGP"),
@@ -685,6 +858,27 @@ def test_services_of_two_pools_below_one_aggregate_get_the_better_local_preferen
     assert table.adj_rib_out("tor") == {ip_network("128.0.0.0/1"): Attributes(local_pref=300)}
     table.update(OTHER, None, ())
     assert table.adj_rib_out("tor") == {ip_network("128.0.0.0/1"): Attributes(local_pref=100)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "better"),
+    [
+        pytest.param(Attributes(med=5), Attributes(med=3), Attributes(med=3), id="lower MED"),
+        pytest.param(Attributes(med=0), Attributes(), Attributes(), id="no MED is the lowest"),
+        pytest.param(
+            Attributes(as_path=(1, 1, 1)),
+            Attributes(as_path=(1, 1)),
+            Attributes(as_path=(1, 1)),
+            id="shorter path",
+        ),
+        pytest.param(Attributes(as_path=(1, 1)), Attributes(), Attributes(), id="the usual path"),
+    ],
+)
+def test_the_better_of_two_preferences(
+    one: Attributes, other: Attributes, better: Attributes
+) -> None:
+    """As with local preferences, in whatever order they come."""
+    assert merged([one, other]) == merged([other, one]) == better
 
 
 def test_only_what_changed_is_touched() -> None:
