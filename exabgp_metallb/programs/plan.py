@@ -6,8 +6,9 @@ leaves them out, and named in `errors`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import NamedTuple
 
 from exabgp_metallb.adapters.exabgp import conf
 from exabgp_metallb.decisions.advertise import (
@@ -19,12 +20,15 @@ from exabgp_metallb.decisions.advertise import (
 )
 from exabgp_metallb.decisions.allocation.allocate import allocate
 from exabgp_metallb.decisions.drain import drained
+from exabgp_metallb.decisions.elect import ElectionTable, election_table
+from exabgp_metallb.decisions.electorate import ClusterView
 from exabgp_metallb.decisions.sessions import sessions_of
 from exabgp_metallb.errors import UsageError
 from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.programs.plan_format import (
     CheckDocument,
     FaultRow,
+    L2Row,
     NodePlan,
     PlanDocument,
     RefusedRow,
@@ -32,7 +36,7 @@ from exabgp_metallb.programs.plan_format import (
     ServiceRow,
     SessionRow,
 )
-from exabgp_metallb.values.addresses import prefix_order
+from exabgp_metallb.values.addresses import Address, address_order, prefix_order
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.objects import Node, NodeName, ObjectName
 from exabgp_metallb.values.outcome import Outcome
@@ -44,13 +48,20 @@ from exabgp_metallb.values.specs import Parsed
 
 Outcomes = Mapping[ObjectName, Outcome]
 
-Verdicts = list[tuple[NodeName, Refused]]
-"""Why nodes do not announce one Service, in order of the node's name."""
+BGP, L2 = "bgp", "l2"
 
 NAMES_IN_A_MESSAGE = 3
 
 _LATE_RULES = (Reason.NO_SESSION, Reason.NO_ENDPOINTS, Reason.NO_LOCAL_ENDPOINTS)
 """Rules that come last: a node that one of these stops is all right but for it."""
+
+
+class Verdict(NamedTuple):
+    """Why a node does not announce a Service by one protocol."""
+
+    protocol: str
+    node: NodeName
+    refused: Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,8 +197,20 @@ class _Cluster:
     def __init__(self, snapshot: Snapshot, question: Question) -> None:
         self.snapshot = snapshot
         self.question = question
+        self.elections = self._elections()
+        self.owned: dict[NodeName, list[Address]] = {}
+        for address in sorted(self.elections, key=address_order):
+            for owner in self.elections.candidates(address)[:1]:
+                self.owned.setdefault(owner, []).append(address)
         self._views: dict[NodeName, NodeView] = {}
         self._tables: dict[NodeName, RibTable] = {}
+
+    def _elections(self) -> ElectionTable:
+        nodes = {
+            node.name: replace(node, ready=self.down(node) is None, draining=self.draining(node))
+            for node in self.snapshot.nodes.values()
+        }
+        return election_table(self.snapshot, ClusterView(self.snapshot.intent, nodes))
 
     def view(self, node: Node) -> NodeView:
         if node.name not in self._views:
@@ -207,46 +230,56 @@ class _Cluster:
             return Refused(Reason.NODE_DOWN, f"node {node.name} is NotReady")
         return None
 
-    def verdicts(self, name: ObjectName) -> Verdicts | None:
-        """Return why no node announces a Service by BGP; None when one does."""
-        found: Verdicts = []
+    def draining(self, node: Node) -> bool:
+        """Tell whether a node is in the first phase of a drain."""
+        return node.draining or node.name in self.question.drained
+
+    def protocols(self, pool: str) -> list[str]:
+        """Return the protocols that a pool is to be announced by."""
+        intent = self.snapshot.intent
+        bgp = any(pool in ad.pools for ad in intent.bgp_advertisements)
+        l2 = any(pool in ad.pools for ad in intent.l2_advertisements)
+        return [BGP] * bgp + [L2] * l2
+
+    def verdicts(self, name: ObjectName, pool: str) -> list[Verdict] | None:
+        """Return why no node announces a Service by a protocol of its pool; None when one does."""
+        asked = self.protocols(pool)
+        found = []
         for node in sorted(self.snapshot.nodes.values(), key=lambda node: node.name):
-            refused = self.down(node) or self._refused(name, node)
-            if refused is None:
-                return None
-            found.append((node.name, refused))
+            for protocol in asked:
+                refused = self.down(node) or self.refused(name, node, protocol)
+                if refused is None:
+                    return None
+                found.append(Verdict(protocol, node.name, refused))
         return found
 
-    def _refused(self, name: ObjectName, node: Node) -> Refused | None:
+    def refused(self, name: ObjectName, node: Node, protocol: str) -> Refused | None:
+        """Return why a node that is up does not announce a Service; None when it does."""
+        service, endpoints = self.snapshot.services[name], self.snapshot.endpoints.get(name, ())
+        if protocol == L2:
+            return self.elections.refused(service, endpoints, node.name)
         if node.name in self._tables:
             return self._tables[node.name].refused.get(name)
-        endpoints = self.snapshot.endpoints.get(name, ())
-        decided = contributions(self.snapshot.services[name], endpoints, self.view(node))
+        decided = contributions(service, endpoints, self.view(node))
         return decided if isinstance(decided, Refused) else None
 
 
 def _node_plan(cluster: _Cluster, node: Node) -> NodePlan:
     down = cluster.down(node)
     if down is not None:
-        with_address = [n for n, service in cluster.snapshot.services.items() if service.ingress]
-        refused = [_refused_row(name, down) for name in sorted(with_address)]
-        return NodePlan(sessions=[], bgp=[], l2=[], refused=refused)
+        return NodePlan(sessions=[], bgp=[], l2=[], refused=list(_refused_rows(cluster, node)))
     table = cluster.table(node)
     routes: list[RouteRow] = []
     for session in table.view.sessions:
         rib = table.adj_rib_out(session.peer.name)
-        if node.name in cluster.question.drained:
+        if cluster.draining(node):
             rib = drained(rib, session.peer)
         routes += _route_rows(table, session.peer.name, rib)
     return NodePlan(
         sessions=[_session_row(session) for session in table.view.sessions],
         bgp=routes,
-        l2=[],
-        refused=[
-            _refused_row(name, table.refused[name])
-            for name in sorted(table.refused)
-            if table.refused[name].reason is not Reason.NO_IP_ALLOCATED
-        ],
+        l2=list(_l2_rows(cluster, node.name)),
+        refused=list(_refused_rows(cluster, node)),
     )
 
 
@@ -289,10 +322,30 @@ def _route_rows(table: RibTable, peer: PeerName, rib: AdjRibOut) -> Iterable[Rou
         )
 
 
-def _refused_row(name: ObjectName, refused: Refused) -> RefusedRow:
-    return RefusedRow(
-        service=str(name), protocol="bgp", reason=str(refused.reason), message=refused.message
-    )
+def _l2_rows(cluster: _Cluster, node: NodeName) -> Iterable[L2Row]:
+    elections = cluster.elections
+    for address in cluster.owned.get(node, ()):
+        interfaces = elections.interfaces(address, node)
+        yield L2Row(
+            address=str(address),
+            interfaces=None if interfaces is None else sorted(interfaces),
+            services=[str(name) for name in elections.services_of(address, node)],
+        )
+
+
+def _refused_rows(cluster: _Cluster, node: Node) -> Iterable[RefusedRow]:
+    """Yield why a node does not announce a Service with addresses, by Service and protocol."""
+    down = cluster.down(node)
+    for name in sorted(n for n, service in cluster.snapshot.services.items() if service.ingress):
+        for protocol in (BGP, L2):
+            refused = down or cluster.refused(name, node, protocol)
+            if refused is not None:
+                yield RefusedRow(
+                    service=str(name),
+                    protocol=protocol,
+                    reason=str(refused.reason),
+                    message=refused.message,
+                )
 
 
 def _service_row(outcome: Outcome, cluster: _Cluster) -> ServiceRow:
@@ -310,31 +363,28 @@ def _service_row(outcome: Outcome, cluster: _Cluster) -> ServiceRow:
 
 def _unannounced(name: ObjectName, pool: str, cluster: _Cluster) -> str | None:
     """Tell in one line why a Service with an address is announced nowhere; None when it is."""
-    intent = cluster.snapshot.intent
-    if any(pool in ad.pools for ad in intent.l2_advertisements):
-        return None
-    if not any(pool in ad.pools for ad in intent.bgp_advertisements):
+    if not cluster.protocols(pool):
         return (
             f"not announced: no BGPAdvertisement and no L2Advertisement is for pool {pool}: add one"
         )
     if not cluster.snapshot.nodes:
         return "not announced: there is no Node that could"
-    verdicts = cluster.verdicts(name)
+    verdicts = cluster.verdicts(name, pool)
     return None if verdicts is None else f"not announced: {_summary(verdicts)}"
 
 
-def _summary(verdicts: Verdicts) -> str:
+def _summary(verdicts: Iterable[Verdict]) -> str:
     """Say each reason once, in the words for its first node; those nearest to success first."""
 
-    def order(verdict: tuple[NodeName, Refused]) -> tuple[int, str]:
-        reason = verdict[1].reason
+    def order(verdict: Verdict) -> tuple[int, str, str]:
+        reason = verdict.refused.reason
         late = _LATE_RULES.index(reason) if reason in _LATE_RULES else len(_LATE_RULES)
-        return late, reason
+        return late, reason, verdict.protocol
 
     parts = []
-    for _, group in groupby(sorted(verdicts, key=order), key=lambda verdict: verdict[1].reason):
+    for _, group in groupby(sorted(verdicts, key=order), key=order):
         first, *others = group
-        differing = sum(1 for _, refused in others if refused != first[1])
+        differing = sum(1 for verdict in others if verdict.refused != first.refused)
         more = f" ({differing} more nodes: the same)" if differing else ""
-        parts.append(first[1].message + more)
-    return "; ".join(parts)
+        parts.append(first.refused.message + more)
+    return "; ".join(dict.fromkeys(parts))

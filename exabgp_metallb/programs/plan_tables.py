@@ -1,11 +1,12 @@
 """A plan as tables that a person reads: services, then each node, and last what is wrong.
 
-What is wrong comes last, since the end is what a terminal shows. Columns stand as in kubectl's
-output, without lines, so that a table can also be searched and copied.
+What the configuration leaves to other nodes, or to the other protocol, is left out: the other
+forms tell it. What is wrong comes last, since the end is what a terminal shows. Columns stand as in
+kubectl's output, without lines, so that a table can also be searched and copied.
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TextIO
 
@@ -18,27 +19,38 @@ from rich.text import Text
 from exabgp_metallb.programs.plan_format import (
     CheckDocument,
     FaultRow,
+    L2Row,
     NodePlan,
     PlanDocument,
+    RefusedRow,
     RouteRow,
     SessionRow,
 )
 from exabgp_metallb.programs.terminal import clean, width
+from exabgp_metallb.values.reasons import Reason
 
 NAMES_IN_A_CELL = 4
 _NO_LINES: Box | None = None
 _INDENT = (0, 0, 0, 2)
 
+_LEFT_TO_OTHERS = (Reason.NOT_OWNER, Reason.NO_MATCHING_ADVERTISEMENT)
+"""As long as somebody announces the Service."""
+
+_Announcers = Mapping[str, Sequence[str]]
+"""The nodes that announce each Service."""
+
 
 def plan_text(document: PlanDocument, stream: TextIO) -> str:
     """Return the whole plan, in the width and colours of the stream that it is for."""
     console = _console(stream)
+    bgp = _announcers({name: plan["bgp"] for name, plan in document["nodes"].items()})
+    l2 = _announcers({name: plan["l2"] for name, plan in document["nodes"].items()})
     if document["services"]:
         _title(console, "Services")
-        _services(console, document)
+        _services(console, document, bgp, l2)
     for name, plan in document["nodes"].items():
         _title(console, f"Node {clean(name)}")
-        _node(console, plan)
+        _node(console, plan, announced=bgp.keys() | l2.keys())
     _faults(console, document)
     _end(console, _verdict(document), _counts(document))
     return _text_of(console)
@@ -95,21 +107,27 @@ def _table(headers: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Tabl
     return table
 
 
-def _services(console: Console, document: PlanDocument) -> None:
+def _announcers(rows: Mapping[str, Sequence[RouteRow] | Sequence[L2Row]]) -> _Announcers:
     where: dict[str, list[str]] = {}
-    for name, plan in document["nodes"].items():
-        for service in {service for route in plan["bgp"] for service in route["services"]}:
-            where.setdefault(service, []).append(name)
-    rows = [
+    for node, announced in rows.items():
+        for service in dict.fromkeys(service for row in announced for service in row["services"]):
+            where.setdefault(service, []).append(node)
+    return where
+
+
+def _services(console: Console, document: PlanDocument, bgp: _Announcers, l2: _Announcers) -> None:
+    columns = {"BGP from": bgp, "L2 from": l2} if l2 else {"Announced by BGP from": bgp}
+    every = len(document["nodes"])
+    rows: list[Sequence[str | Text]] = [
         (
             row["service"],
             Text("\n".join(row["addresses"]) or "none"),
             row["pool"] or "none",
-            _names(where.get(row["service"], ()), len(document["nodes"])),
+            *(_names(where.get(row["service"], ()), every) for where in columns.values()),
         )
         for row in document["services"]
     ]
-    headers = ("Service", "Address", "Pool", "Announced by BGP from")
+    headers = ("Service", "Address", "Pool", *columns)
     console.print(Padding(_table(headers, rows), _INDENT))
     notes = [row for row in document["services"] if row["message"] is not None]
     for place, row in enumerate(notes):
@@ -123,7 +141,7 @@ def _names(nodes: Sequence[str], every: int) -> str:
     return f"all {every} nodes" if len(nodes) == every else f"{len(nodes)} of {every} nodes"
 
 
-def _node(console: Console, plan: NodePlan) -> None:
+def _node(console: Console, plan: NodePlan, *, announced: Container[str]) -> None:
     if plan["sessions"]:
         headers = ("Peer", "Address", "Our AS", "Peer AS", "Hold", "With")
         table = _table(headers, map(_session, plan["sessions"]))
@@ -133,7 +151,14 @@ def _node(console: Console, plan: NodePlan) -> None:
     if plan["bgp"]:
         headers = ("Prefix", "To", "Next hop", "Pref", "Communities", "For")
         console.print(Padding(_table(headers, _routes(plan["bgp"])), (1, 0, 0, 2)))
-    if plan["refused"]:
+    if plan["l2"]:
+        answers = [
+            (row["address"], _interfaces(row), ", ".join(row["services"])) for row in plan["l2"]
+        ]
+        table = _table(("Answers for", "On", "For"), answers)
+        console.print(Padding(table, (1, 0, 0, 2)))
+    refused = [row for row in plan["refused"] if not _left_to_others(row, announced)]
+    if refused:
         rows = [
             (
                 row["service"],
@@ -141,10 +166,18 @@ def _node(console: Console, plan: NodePlan) -> None:
                 Text(clean(row["reason"]), style="yellow"),
                 row["message"],
             )
-            for row in plan["refused"]
+            for row in refused
         ]
         table = _table(("Not announced", "By", "Reason", "Why"), rows)
         console.print(Padding(table, (1, 0, 0, 2)))
+
+
+def _interfaces(row: L2Row) -> str:
+    return "every interface" if row["interfaces"] is None else ", ".join(row["interfaces"])
+
+
+def _left_to_others(row: RefusedRow, announced: Container[str]) -> bool:
+    return row["service"] in announced and row["reason"] in _LEFT_TO_OTHERS
 
 
 def _session(row: SessionRow) -> Sequence[str]:
@@ -211,13 +244,15 @@ def _fault(fault: FaultRow) -> Text:
 
 def _counts(document: PlanDocument) -> Text:
     plans = document["nodes"].values()
+    answers = sum(len(plan["l2"]) for plan in plans)
     parts = (
         _count(len(document["services"]), "Service"),
         _count(len(document["nodes"]), "node"),
         _count(sum(len(plan["sessions"]) for plan in plans), "session"),
         _count(sum(len(plan["bgp"]) for plan in plans), "route"),
+        _count(answers, "address on layer 2", "addresses on layer 2") if answers else "",
     )
-    return Text(", ".join(parts))
+    return Text(", ".join(filter(None, parts)))
 
 
 def _verdict(document: CheckDocument) -> Text:
@@ -229,5 +264,5 @@ def _verdict(document: CheckDocument) -> Text:
     return Text(text, style="bold red")
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"

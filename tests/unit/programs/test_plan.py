@@ -94,6 +94,12 @@ def plan(*documents: str, **question: Any) -> PlanDocument:  # noqa: ANN401 -- f
     return document
 
 
+def refusals(document: PlanDocument, node: str) -> list[tuple[str, str, str]]:
+    """Return what a node does not announce: Service, protocol and reason."""
+    rows = document["nodes"][node]["refused"]
+    return [(row["service"], row["protocol"], row["reason"]) for row in rows]
+
+
 def plan_folder(folder: Path) -> PlanDocument:
     """Return the plan of a folder; it keeps to the contract."""
     objects, warnings = read([str(folder)], io.BytesIO())
@@ -196,7 +202,14 @@ def test_a_service_is_announced_from_every_node() -> None:
             }
         ],
         "l2": [],
-        "refused": [],
+        "refused": [
+            {
+                "service": "default/web",
+                "protocol": "l2",
+                "reason": "noMatchingAdvertisement",
+                "message": "no L2Advertisement is for pool public",
+            }
+        ],
     }
 
 
@@ -294,9 +307,10 @@ def test_a_refusal_is_told_for_each_node() -> None:
     document = plan(*CLUSTER, service("web", LOCAL, nodes=("node-2",)))
     assert document["nodes"]["node-2"]["bgp"]
     assert document["nodes"]["node-1"]["bgp"] == []
-    (refused,) = document["nodes"]["node-1"]["refused"]
-    assert (refused["service"], refused["protocol"]) == ("default/web", "bgp")
-    assert refused["reason"] == "noLocalEndpoints"
+    assert refusals(document, "node-1") == [
+        ("default/web", "bgp", "noLocalEndpoints"),
+        ("default/web", "l2", "noMatchingAdvertisement"),
+    ]
     assert document["services"][0]["message"] is None
 
 
@@ -308,7 +322,7 @@ def test_a_service_without_an_address_is_refused_nowhere() -> None:
     assert (row["addresses"], row["pool"]) == ([], None)
     assert row["message"] is not None
     assert "public" in row["message"]
-    assert document["nodes"]["node-1"]["refused"] == []
+    assert {name for name, _, _ in refusals(document, "node-1")} == {"default/a", "default/b"}
 
 
 def test_status_is_kept() -> None:
@@ -357,10 +371,118 @@ def test_a_service_that_nobody_announces_says_why(documents: list[str], words: l
     assert all(word in row["message"] for word in words), row["message"]
 
 
+# Layer 2. What `decisions.elect` says of single rules is tested there.
+
+LAYER_2 = (NODES, POOL, L2_ADVERTISEMENT)
+
+
+def answers(document: PlanDocument) -> dict[str, list[str]]:
+    """Return the addresses that each node answers for."""
+    return {
+        node: [row["address"] for row in planned["l2"]]
+        for node, planned in document["nodes"].items()
+    }
+
+
 def test_a_pool_for_layer_2_needs_no_bgp() -> None:
-    """What layer 2 announces is announced."""
-    (row,) = plan(NODES, POOL, L2_ADVERTISEMENT, service("web"))["services"]
-    assert row["message"] is None
+    """One node answers, the other says which one; the Service is announced."""
+    document = plan(*LAYER_2, service("web"))
+    assert document["nodes"]["node-1"] == {
+        "sessions": [],
+        "bgp": [],
+        "l2": [{"address": "192.0.2.10", "interfaces": None, "services": ["default/web"]}],
+        "refused": [
+            {
+                "service": "default/web",
+                "protocol": "bgp",
+                "reason": "notOwner",
+                "message": "no BGPAdvertisement announces pool public from node node-1",
+            }
+        ],
+    }
+    assert document["nodes"]["node-2"]["l2"] == []
+    assert document["nodes"]["node-2"]["refused"][1] == {
+        "service": "default/web",
+        "protocol": "l2",
+        "reason": "notOwner",
+        "message": "node node-1 answers; node node-2 is number 2 of 2 candidates",
+    }
+    assert document["services"][0]["message"] is None
+
+
+def test_interfaces_are_those_of_all_advertisements() -> None:
+    """Sorted; one advertisement without a list means every usable one."""
+    first = L2_ADVERTISEMENT + "spec: {interfaces: [eth1, eth0]}\n"
+    second = L2_ADVERTISEMENT.replace("everything", "rack-b") + (
+        "spec: {interfaces: [br0], nodeSelectors: [{matchLabels: {rack: b}}]}\n"
+    )
+    (row,) = plan(NODES, POOL, first, second, service("web"))["nodes"]["node-1"]["l2"]
+    assert row["interfaces"] == ["eth0", "eth1"]
+    down = {"down": frozenset({"node-1"})}
+    (row,) = plan(NODES, POOL, first, second, service("web"), **down)["nodes"]["node-2"]["l2"]
+    assert row["interfaces"] == ["br0", "eth0", "eth1"]
+    (row,) = plan(*LAYER_2, second, service("web"))["nodes"]["node-1"]["l2"]
+    assert row["interfaces"] is None
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        pytest.param({"down": frozenset({"node-2"})}, "nodeDown", id="--down"),
+        pytest.param({"drained": frozenset({"node-2"})}, "nodeDrained", id="--drain"),
+    ],
+)
+def test_the_next_node_takes_over(question: dict[str, frozenset[str]], reason: str) -> None:
+    """No address changes, and nothing else moves."""
+    both = (service("web"), service("db"))
+    before = plan(*LAYER_2, *both)
+    after = plan(*LAYER_2, *both, **question)
+    assert answers(before) == {"node-1": ["192.0.2.10"], "node-2": ["192.0.2.11"]}
+    assert answers(after) == {"node-1": ["192.0.2.10", "192.0.2.11"], "node-2": []}
+    assert after["services"] == before["services"]
+    assert ("default/web", "l2", reason) in refusals(after, "node-2")
+
+
+def test_layer_2_and_bgp_for_one_service() -> None:
+    """Every node announces to its router, one answers on the segment."""
+    document = plan(*CLUSTER, L2_ADVERTISEMENT, service("web"))
+    assert all(planned["bgp"] for planned in document["nodes"].values())
+    assert answers(document) == {"node-1": ["192.0.2.10"], "node-2": []}
+    assert refusals(document, "node-2") == [("default/web", "l2", "notOwner")]
+
+
+def test_nobody_can_answer() -> None:
+    """The message says why, of every kind of node."""
+    picky = L2_ADVERTISEMENT + "spec: {nodeSelectors: [{matchLabels: {rack: b}}]}\n"
+    question = {"drained": frozenset({"node-2"})}
+    document = plan(NODES, POOL, picky, service("web"), **question)
+    assert answers(document) == {"node-1": [], "node-2": []}
+    assert document["services"][0]["message"] == (
+        "not announced: the nodeSelectors of everything do not select node node-1; node node-2 is "
+        "being drained and answers for no address"
+    )
+
+
+def test_the_pfsense_article_on_layer_2() -> None:
+    """The one node answers for the Service of the second pool, and for no other."""
+    document = plan_folder(EXAMPLES / "pfsense")
+    assert answers(document) == {"microk8s": ["192.168.1.240"]}
+    assert [route["prefix"] for route in document["nodes"]["microk8s"]["bgp"]] == [
+        "192.168.10.1/32"
+    ]
+
+
+def test_the_guide_on_layer_2() -> None:
+    """One leader for each address; another takes over; Local keeps to the pods; interfaces hold."""
+    objects, warnings = read([str(EXAMPLES / "metallb-guide")], io.BytesIO())
+    document = plan_document(objects, Question(), warnings)
+    assert answers(document) == {"node-1": ["192.0.2.10"], "node-2": ["192.0.2.11"]}
+    rows = [row for planned in document["nodes"].values() for row in planned["l2"]]
+    assert [row["interfaces"] for row in rows] == [["eth0"], ["eth0"]]
+    failed = plan_document(objects, Question(down=frozenset({"node-1"})), warnings)
+    assert answers(failed) == {"node-1": [], "node-2": ["192.0.2.10", "192.0.2.11"]}
+    failed = plan_document(objects, Question(down=frozenset({"node-2"})), warnings)
+    assert answers(failed) == {"node-1": ["192.0.2.10"], "node-2": []}
 
 
 def test_one_node_of_several() -> None:
@@ -394,8 +516,10 @@ def test_a_node_that_is_down(nodes: str, question: dict[str, frozenset[str]]) ->
     document = plan(nodes, PEER, POOL, ADVERTISEMENT, service("web"), **question)
     node = document["nodes"]["node-1"]
     assert (node["sessions"], node["bgp"], node["l2"]) == ([], [], [])
-    (refused,) = node["refused"]
-    assert (refused["service"], refused["reason"]) == ("default/web", "nodeDown")
+    assert refusals(document, "node-1") == [
+        ("default/web", "bgp", "nodeDown"),
+        ("default/web", "l2", "nodeDown"),
+    ]
     assert document["nodes"]["node-2"]["bgp"]
     assert document["services"][0]["message"] is None
 
