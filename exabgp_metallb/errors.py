@@ -5,6 +5,7 @@
     ├── SourceError             objects cannot be read: a folder, a file, the Kubernetes API
     ├── ControlError            no speaker answers at its control socket
     ├── ExabgpError             ExaBGP refused a configuration or went away
+    ├── BfddError               FRR's bfdd refused a configuration or cannot be understood
     └── UsageError              the call itself is wrong: a node that does not exist, a bad option
 
 What a user wrote never raises out of a decision: there "no" is a value (`values.reasons.Refused`).
@@ -35,6 +36,10 @@ class SourceError(Error):
 
 class ExabgpError(Error):
     """ExaBGP refused a configuration, answered with an error, or went away."""
+
+
+class BfddError(Error):
+    """FRR's bfdd refused a configuration, or tells what cannot be understood."""
 
 
 class ControlError(Error):
