@@ -18,19 +18,29 @@ from tests.kube.process import Process
 from tests.kube.server import ApiServer
 
 ETC = Path(__file__).parents[2] / "etc" / "kubernetes"
-CRDS, RBAC = ETC / "crds", ETC / "rbac" / "controller.yaml"
+CRDS, RBAC = ETC / "crds", ETC / "rbac"
 LEASE_SECONDS = 3  # the shortest; one fifth of what a cluster has, with the same ratios
 CALLERS = 6  # who create or delete at once
 
 
-class ControllerProcess:
-    """One replica."""
+class OurProcess:
+    """One of our programs, and what it says.
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *options: str) -> None:
+    Args:
+        command: the word that follows exabgp-metallb.
+        kubeconfig: whose rights it has.
+        namespace: of the installation.
+        log: what it says.
+        options: more words.
+    """
+
+    def __init__(
+        self, command: str, kubeconfig: Path, namespace: str, log: Path, *options: str
+    ) -> None:
         self.log = log
         self._process = Process(Path(sys.executable), log)
         self._arguments = [
-            *("-m", "exabgp_metallb", "controller", "--log-format", "json"),
+            *("-m", "exabgp_metallb", command, "--log-format", "json"),
             *("--kubeconfig", str(kubeconfig), "--namespace", namespace, *options),
         ]
 
@@ -65,14 +75,24 @@ class ControllerProcess:
         return any(words in line for line in self.lines())
 
 
-def rbac(namespace: str, *, without: tuple[str, str] | None = None) -> list[Object]:
-    """Return the controller's ServiceAccount and rights, for another install namespace.
+class ControllerProcess(OurProcess):
+    """One replica."""
+
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path, *options: str) -> None:
+        super().__init__("controller", kubeconfig, namespace, log, *options)
+
+
+def rbac(
+    namespace: str, *, of: str = "controller", without: tuple[str, str] | None = None
+) -> list[Object]:
+    """Return a program's ServiceAccount and rights, for another install namespace.
 
     Args:
         namespace: of the installation.
+        of: controller or speaker.
         without: a verb and a resource; the rule that has them is left out.
     """
-    text = RBAC.read_text().replace("metallb-system", namespace)
+    text = (RBAC / f"{of}.yaml").read_text().replace("metallb-system", namespace)
     documents: list[Object] = list(yaml.safe_load_all(text))
     if without is not None:
         verb, resource = without
@@ -83,11 +103,17 @@ def rbac(namespace: str, *, without: tuple[str, str] | None = None) -> list[Obje
     return documents
 
 
-def account(kube: ApiServer, namespace: str, *, without: tuple[str, str] | None = None) -> Path:
-    """Create the controller's ServiceAccount, and return its kubeconfig."""
-    for document in rbac(namespace, without=without):
+def account(
+    kube: ApiServer,
+    namespace: str,
+    *,
+    of: str = "controller",
+    without: tuple[str, str] | None = None,
+) -> Path:
+    """Create a program's ServiceAccount, and return its kubeconfig; see `rbac`."""
+    for document in rbac(namespace, of=of, without=without):
         kube.client.apply(document)
-    return kube.service_account_kubeconfig(namespace, "controller")
+    return kube.service_account_kubeconfig(namespace, of)
 
 
 def pool(namespace: str, name: str, *addresses: str, **spec: object) -> Object:

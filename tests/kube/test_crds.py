@@ -240,12 +240,13 @@ STATUS: dict[str, dict[str, object]] = {
     },
     "ServiceL2Status": {"node": "a", "serviceName": "web", "interfaces": [{"name": "eth0"}]},
     "ServiceBGPStatus": {"node": "a", "serviceName": "web", "peers": ["router-1"]},
+    "BGPSessionState": {"node": "a", "peer": "router-1", "bgpStatus": "Established"},
     "ConfigurationState": {"result": "Valid", "errorSummary": ""},
 }
 """A status for each kind that has something to report."""
 
 
-@pytest.mark.parametrize("kind", ["ServiceL2Status", "ServiceBGPStatus"])
+@pytest.mark.parametrize("kind", ["ServiceL2Status", "ServiceBGPStatus", "BGPSessionState"])
 def test_what_a_status_is_about_cannot_change(home: ApiServer, kind: str) -> None:
     """As in MetalLB: it is deleted and made anew."""
     obj = home.client.create(resource(kind, None))
