@@ -5,6 +5,7 @@
     ├── SourceError             objects cannot be read: a folder, a file, the Kubernetes API
     ├── ControlError            no speaker answers at its control socket
     ├── ExabgpError             ExaBGP refused a configuration or went away
+    ├── WireError               this process may not hear ARP and neighbor discovery
     ├── BfddError               FRR's bfdd refused a configuration or cannot be understood
     └── UsageError              the call itself is wrong: a node that does not exist, a bad option
 
@@ -44,6 +45,10 @@ class BfddError(Error):
 
 class ControlError(Error):
     """No speaker answers at its control socket."""
+
+
+class WireError(Error):
+    """This process may not hear and send ARP and neighbor discovery."""
 
 
 class UsageError(Error):

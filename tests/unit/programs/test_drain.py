@@ -35,6 +35,10 @@ class Draining(Stage):
         assert isinstance(told, Mapping)
         return told
 
+    def phase(self) -> object:
+        """Return how far the drain is."""
+        return self.drain["phase"]
+
     def ask(self, goal: Goal, seconds: float | None = None) -> None:
         """Ask as the control socket does."""
         self.speaker.post(lambda _: self.speaker.drain.ask(goal, seconds, self.reached.append))
@@ -54,11 +58,11 @@ def test_routes_become_worse_before_they_go() -> None:
     """At once, and they stay until the routers had their time."""
     stage = Draining()
     stage.ask(Goal.DRAIN)
-    assert stage.drain["phase"] == "worse"
+    assert stage.phase() == "worse"
     assert stage.routes() == {ONE, TWO}
     assert WORSE in stage.last_announced()
     stage.ask(Goal.DRAIN, 0.0)
-    assert stage.drain["phase"] == "drained"
+    assert stage.phase() == "drained"
     assert stage.routes() == set()
     assert stage.reached == [Phase.WORSE, Phase.DRAINED]
     assert not any("teardown" in line for line in stage.far.heard)
@@ -69,7 +73,7 @@ def test_who_gives_up_is_served_at_once() -> None:
     stage = Draining()
     stage.ask(Goal.DRAIN)
     stage.ask(Goal.SERVE)
-    assert stage.drain["phase"] == "serving"
+    assert stage.phase() == "serving"
     assert WORSE not in stage.last_announced()
     stage.ask(Goal.DRAIN, 0.0)
     stage.tell(stage.listed(*BASIC[:6]))
