@@ -7,7 +7,7 @@ The rules are those of RFC 5882 for a control protocol that has a life of its ow
 - A BFD session that was up and goes down is a failure of the path: the BGP session is torn down
   and held down until BFD is up again (section 4.2).
 - Not for ever: many routers begin with BFD only after BGP is up, and end it with BGP. Both would
-  wait for each other. After `HOLD_SECONDS` BGP may try by itself; on a dead path that costs nothing.
+  wait for each other. After `HOLD_SECONDS` BGP may try by itself; a dead path costs nothing.
 - A neighbor that ends its session without having seen a failure is no failure (section 3.2).
 - What bfdd does not tell, since it is gone, is not known; what is not known holds nothing down.
 """
@@ -37,8 +37,8 @@ _FAILURES = frozenset(Diagnostic) - {
     Diagnostic.NEIGHBOR_DOWN,
     Diagnostic.ADMINISTRATIVELY_DOWN,
 }
-"""What is said by whoever saw the path fail. bfdd does not tell a neighbor's AdminDown from its Down;
-a neighbor that is FRR says NONE when its session is shut down, NEIGHBOR_DOWN when it is removed."""
+"""What is said by who saw the path fail. bfdd does not tell a neighbor's AdminDown from its Down; a
+neighbor that is FRR says NONE when its session is shut down, NEIGHBOR_DOWN when it is removed."""
 
 
 @dataclass(frozen=True, slots=True)
