@@ -7,9 +7,9 @@ with its reason. A frame that is sent starts as a request, an `ArpReply` or a
 Every frame that a responder sends carries a `Tag`, by which candidates know each other; a frame
 without one comes from somebody else.
 
-These are named tuples over bytes and not dataclasses over `ipaddress` objects: three of them are
-made for each request that is answered, and a frozen dataclass or an address costs four times as
-much as the rest of that work. `address` turns bytes into an address where one is wanted.
+These are named tuples over bytes and not dataclasses over `ipaddress` objects: every request on
+the segment becomes one, and a frozen dataclass takes three times as long to make, two addresses
+longer than all the rest of its way. `address` makes an address where one is wanted.
 """
 
 import enum

@@ -7,7 +7,7 @@ from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.interfaces import Interface
 from exabgp_metallb.values.l2 import Heard, Mac, TagState
 
-Counter = tuple[str, str, int]
+Count = tuple[str, str, int]
 """Name, label and count, as `values.orders.Report` has them."""
 
 
@@ -70,7 +70,7 @@ class Wire(Protocol):
         The answer comes as a `Claim` to the listener.
         """
 
-    def counters(self) -> list[Counter]:
+    def counters(self) -> list[Count]:
         """Return all that was counted since the start."""
 
     def close(self) -> None:
