@@ -26,6 +26,7 @@ from exabgp_metallb.decisions.sessions import sessions_of
 from exabgp_metallb.errors import UsageError
 from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.programs.plan_format import (
+    BeyondMetallb,
     CheckDocument,
     FaultRow,
     L2Row,
@@ -41,7 +42,7 @@ from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.objects import Node, NodeName, ObjectName
 from exabgp_metallb.values.outcome import Outcome
 from exabgp_metallb.values.reasons import Reason, Refused
-from exabgp_metallb.values.rib import AdjRibOut
+from exabgp_metallb.values.rib import AdjRibOut, Attributes
 from exabgp_metallb.values.sessions import Session
 from exabgp_metallb.values.snapshot import Snapshot
 from exabgp_metallb.values.specs import Parsed
@@ -316,10 +317,22 @@ def _route_rows(table: RibTable, peer: PeerName, rib: AdjRibOut) -> Iterable[Rou
             prefix=str(prefix),
             nextHop="self" if attributes.next_hop is None else str(attributes.next_hop),
             localPref=attributes.local_pref,
+            **_beyond_metallb(attributes),
             communities=[str(community) for community in attributes.communities],
             largeCommunities=[str(community) for community in attributes.large_communities],
             services=[str(name) for name in table.services_of(peer, prefix)],
         )
+
+
+def _beyond_metallb(attributes: Attributes) -> BeyondMetallb:
+    row = BeyondMetallb()
+    if attributes.med is not None:
+        row["med"] = attributes.med
+    if attributes.as_path:
+        row["asPathPrepend"] = len(attributes.as_path) - 1
+    if attributes.link_bandwidth is not None:
+        row["linkBandwidth"] = attributes.link_bandwidth.bytes_per_second
+    return row
 
 
 def _l2_rows(cluster: _Cluster, node: NodeName) -> Iterable[L2Row]:

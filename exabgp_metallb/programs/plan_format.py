@@ -63,7 +63,22 @@ class SessionRow(TypedDict):
     interface: str | None
 
 
-class RouteRow(TypedDict):
+class BeyondMetallb(TypedDict, total=False):
+    """Attributes of a route that MetalLB has not; each is there only where it is sent.
+
+    So rows that are compared whole are what they were before these came.
+
+    Attributes:
+        asPathPrepend: how often our AS stands before itself.
+        linkBandwidth: in bytes a second.
+    """
+
+    med: int
+    asPathPrepend: int
+    linkBandwidth: int
+
+
+class RouteRow(BeyondMetallb):
     """A route that a node announces to a peer.
 
     Attributes:

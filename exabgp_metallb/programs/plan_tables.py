@@ -149,8 +149,7 @@ def _node(console: Console, plan: NodePlan, *, announced: Container[str]) -> Non
     else:
         console.print(Padding(Text("no BGP session", style="dim"), _INDENT))
     if plan["bgp"]:
-        headers = ("Prefix", "To", "Next hop", "Pref", "Communities", "For")
-        console.print(Padding(_table(headers, _routes(plan["bgp"])), (1, 0, 0, 2)))
+        console.print(Padding(_routes(plan["bgp"]), (1, 0, 0, 2)))
     if plan["l2"]:
         answers = [
             (row["address"], _interfaces(row), ", ".join(row["services"])) for row in plan["l2"]
@@ -201,12 +200,21 @@ def _session(row: SessionRow) -> Sequence[str]:
     )
 
 
-def _routes(rows: Sequence[RouteRow]) -> Iterable[Sequence[str]]:
+def _routes(rows: Sequence[RouteRow]) -> Table:
+    """Return a line for each prefix and attribute set; `With` is there where it is needed."""
+    headers = ("Prefix", "To", "Next hop", "Pref", "Communities", "For", "With")
+    lines = list(_route_lines(rows))
+    columns = len(headers) if any(line[-1] for line in lines) else len(headers) - 1
+    return _table(headers[:columns], (line[:columns] for line in lines))
+
+
+def _route_lines(rows: Sequence[RouteRow]) -> Iterable[Sequence[str]]:
     """Yield a line for each prefix and attribute set, with all the peers that hear it."""
 
     def same(row: RouteRow) -> tuple[object, ...]:
         lists = (row["communities"], row["largeCommunities"], row["services"])
-        return (row["prefix"], row["nextHop"], row["localPref"], *map(tuple, lists))
+        one = (row["prefix"], row["nextHop"], row["localPref"], _beyond_metallb(row))
+        return (*one, *map(tuple, lists))
 
     order = {row["prefix"]: place for place, row in enumerate(rows)}
     ordered = sorted(rows, key=lambda row: (order[row["prefix"]], str(same(row)), row["peer"]))
@@ -220,7 +228,17 @@ def _routes(rows: Sequence[RouteRow]) -> Iterable[Sequence[str]]:
             "" if first["localPref"] is None else str(first["localPref"]),
             ", ".join((*first["communities"], *first["largeCommunities"])),
             ", ".join(first["services"]),
+            _beyond_metallb(first),
         )
+
+
+def _beyond_metallb(row: RouteRow) -> str:
+    words = {
+        "med": "MED {}",
+        "asPathPrepend": "AS path +{}",
+        "linkBandwidth": "link bandwidth {:,} B/s",
+    }
+    return ", ".join(told.format(row[key]) for key, told in words.items() if key in row)  # type: ignore[literal-required]  # the keys of BeyondMetallb
 
 
 def _faults(console: Console, document: CheckDocument) -> None:

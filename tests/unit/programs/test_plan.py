@@ -12,6 +12,7 @@ from exabgp_metallb.adapters.files.manifests import read
 from exabgp_metallb.errors import UsageError
 from exabgp_metallb.programs.plan import Question, plan_document
 from exabgp_metallb.programs.plan_format import PlanDocument
+from exabgp_metallb.programs.plan_tables import plan_text
 from exabgp_metallb.programs.terminal import json_text
 
 ROOT = Path(__file__).parents[3]
@@ -280,6 +281,37 @@ def test_local_pref_is_for_internal_peers() -> None:
     peer = PEER.replace("peerASN: 64512", "peerASN: 64513")
     document = plan(NODES, peer, POOL, ADVERTISEMENT, service("web"))
     assert document["nodes"]["node-1"]["bgp"][0]["localPref"] is None
+
+
+def test_attributes_beyond_metallb_are_told_where_they_are_sent() -> None:
+    """A path is prepended towards eBGP peers alone; without them the keys are not there."""
+    more = ADVERTISEMENT.replace(
+        "localPref: 150", "med: 0, asPathPrepend: 3, linkBandwidth: endpoints"
+    )
+    external = PEER.replace("router-1", "edge").replace("peerASN: 64512", "peerASN: 64513")
+    external = external.replace("198.51.100.1", "198.51.100.2")
+    document = plan(NODES, external, PEER, POOL, more, service("web", nodes=("node-1",)))
+    keys = ("med", "asPathPrepend", "linkBandwidth")
+    edge, router, edge_2, _ = (
+        {key: value for key, value in row.items() if key in keys}
+        for name in ("node-1", "node-2")
+        for row in document["nodes"][name]["bgp"]
+    )
+    assert edge == {"med": 0, "asPathPrepend": 3, "linkBandwidth": 125_000}
+    assert router == {"med": 0, "linkBandwidth": 125_000}
+    assert edge_2 == edge | {"linkBandwidth": 1_250}
+    text = plan_text(document, io.StringIO())
+    assert "WITH" in text
+    assert "MED 0, AS path +3" in text
+
+
+def test_attributes_beyond_metallb_take_no_room_where_none_is_sent() -> None:
+    """Rows and tables are then as if there were none."""
+    document = plan(*CLUSTER, service("web"))
+    assert {"med", "asPathPrepend", "linkBandwidth"}.isdisjoint(
+        document["nodes"]["node-1"]["bgp"][0]
+    )
+    assert "MED" not in plan_text(document, io.StringIO())
 
 
 def test_advertisements_of_one_prefix_are_united() -> None:
