@@ -284,6 +284,13 @@ _NODE_OPTIONS = (
         metavar="NAME",
         help="Our process section in somebody's own exabgp.conf.",
     ),
+    twin(
+        "drain-seconds",
+        type=click.FloatRange(min=0, max=86400),
+        default=5.0,
+        show_default=True,
+        help="How long routers are given to turn to other nodes before a stop; 0: do not drain.",
+    ),
     _METRICS,
     *_LOG_OPTIONS,
 )

@@ -23,7 +23,6 @@ from exabgp_metallb.decisions.drain import Goal, Phase, longest
 from exabgp_metallb.programs.drain import NodeDrain
 from exabgp_metallb.programs.parts import Call
 
-SOCKET_NAME = "speaker.sock"
 BUSY_SECONDS = 30.0  # a speaker may be that busy with ten thousand objects that came at once
 LONGEST_SECONDS = 86400.0
 

@@ -13,6 +13,7 @@ from exabgp_metallb.values.objects import NodeName
 CONF_NAME = "exabgp.conf"
 LAST_GOOD_NAME = "last-good.jsonl"
 LEASES_NAME = "leases.json"
+SOCKET_NAME = "speaker.sock"
 PREFIX = "EXABGP_METALLB_"
 
 
@@ -30,6 +31,8 @@ class Options:
         managed: we render exabgp.conf; otherwise it is somebody else's and holds our process.
         process: our name in the process sections of somebody else's exabgp.conf.
         metrics: where to serve metrics and health; None serves none.
+        drain_seconds: that routers are given to turn to other nodes before the node stops; 0: it
+            stops as if it crashed.
         log_level: debug, info, warning or error.
         log_format: text or json.
     """
@@ -43,6 +46,7 @@ class Options:
     managed: bool
     process: str
     metrics: tuple[str, int] | None = None
+    drain_seconds: float = 5.0
     log_level: str = "info"
     log_format: str = "text"
 
@@ -61,6 +65,11 @@ class Options:
         """The addresses given to Services where there is no cluster to keep them."""
         return self.state_dir / LEASES_NAME
 
+    @property
+    def socket(self) -> Path:
+        """The control socket of the speaker."""
+        return self.state_dir / SOCKET_NAME
+
     def environment(self) -> dict[str, str]:
         """Return the variables that give these options to the speaker below `run`.
 
@@ -77,6 +86,7 @@ class Options:
             "process": self.process,
             "managed": str(self.managed).lower(),
             "metrics": metrics,
+            "drain_seconds": self.drain_seconds,
             "log_level": self.log_level,
             "log_format": self.log_format,
         }

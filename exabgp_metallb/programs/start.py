@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from exabgp_metallb.adapters.exabgp.pipe import Pipe
+from exabgp_metallb.adapters.exabgp.pipe import Listener as PipeListener
+from exabgp_metallb.adapters.exabgp.pipe import Pipe, set_aside
 from exabgp_metallb.adapters.files.last_good import LastGood
 from exabgp_metallb.adapters.files.manifests import ManifestFolder
 from exabgp_metallb.adapters.kubernetes import config
@@ -27,6 +28,7 @@ from exabgp_metallb.adapters.kubernetes.watch import Pace
 from exabgp_metallb.adapters.source import Away, Back, Listener, OnDeath, thread
 from exabgp_metallb.errors import ExabgpError, SourceError
 from exabgp_metallb.parsing.objects import KINDS
+from exabgp_metallb.programs.control_socket import ControlSocket
 from exabgp_metallb.programs.options import Options, written
 from exabgp_metallb.programs.parts import Neighbors, Part, Post
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
@@ -60,6 +62,9 @@ CLUSTER = "the Kubernetes API"  # what is away while no configuration for it can
 COLLECT_AFTER = 50_000
 """Objects made between two collections of garbage. What is held are values without cycles, and many
 of them: at Python's 700, reading ten thousand Services takes three times as long."""
+
+Connect = Callable[[PipeListener], Pipe]
+"""Makes the pipe to ExaBGP."""
 
 RETRY_SECONDS = 5.0  # between two looks at a configuration that cannot be read
 LINGER_SECONDS = 15.0  # before a death: ExaBGP 5 endures five within 64 s (api/processes.py)
@@ -178,7 +183,7 @@ class Composition:
         return parts
 
 
-def speaker(options: Options) -> Speaker:
+def speaker(options: Options, connect: Connect) -> Speaker:
     """Return the speaker that the options ask for, ready to run."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
     try:
@@ -201,9 +206,10 @@ def speaker(options: Options) -> Speaker:
             process=options.process,
             namespace=options.namespace,
             lb_class=options.lb_class,
+            drain_seconds=options.drain_seconds,
         ),
         source=composition.source,
-        connect=Pipe,
+        connect=connect,
         last_good=LastGood(options.last_good),
         allocate=Standalone(options.leases) if standalone else None,
         publish=None if options.metrics is None else _metrics(options.metrics),
@@ -227,8 +233,15 @@ def _metrics(address: tuple[str, int]) -> "Callable[[Vitals], None] | None":
 def run_speaker(options: Options) -> int:
     """Run the speaker until ExaBGP ends, and return the exit status."""
     logger.info("speaker of node {} starts", options.node)
+    connect = _exabgp()
     try:
-        speaker(options).run()
+        made = speaker(options, connect)
+        control = ControlSocket(options.socket, made)
+        control.start()
+        try:
+            made.run()
+        finally:
+            control.stop()
     except ExabgpError as error:
         logger.info("{}", error)
     except Exception as error:  # noqa: BLE001 -- whatever it is, ExaBGP must not see us die fast
@@ -236,13 +249,22 @@ def run_speaker(options: Options) -> int:
             "the speaker ends by what nobody foresaw:\n{}",
             "".join(traceback.format_exception(error)),
         )
-        linger()
+        linger(connect)
         return 1
     return 0
 
 
-def linger() -> None:
+def _exabgp() -> Connect:
+    """Return what makes the pipe to ExaBGP, which is nobody else's from now on."""
+    try:
+        stdin, stdout = set_aside()
+    except OSError:  # a standard stream is closed: ExaBGP did not start us, and this ends soon
+        return Pipe
+    return partial(Pipe, stdin=stdin, stdout=stdout)
+
+
+def linger(connect: Connect = Pipe) -> None:
     """Stay for a while, while ExaBGP does, and read what it writes: it would wait for us."""
     ended = Event()
-    Pipe(lambda lines: None if lines else ended.set()).start()
+    connect(lambda lines: None if lines else ended.set()).start()
     ended.wait(LINGER_SECONDS)

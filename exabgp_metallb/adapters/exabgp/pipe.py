@@ -5,6 +5,7 @@ nobody reads end them all by their hold timers). So a thread reads at all times 
 else; what it read goes to the listener as raw lines, to be understood by the listener's owner.
 """
 
+import fcntl
 import os
 from collections.abc import Callable, Iterable
 from threading import Thread
@@ -14,6 +15,23 @@ from exabgp_metallb.errors import ExabgpError
 READ_BYTES = 65536  # the size of a Linux pipe
 
 Listener = Callable[[tuple[str, ...]], None]
+
+LOWEST = 3  # the first file descriptor that is none of the standard ones
+
+
+def set_aside() -> tuple[int, int]:
+    """Keep ExaBGP's pipes to ourselves, and return what they are from now on: input, output.
+
+    Programs that this process starts, such as the credential plugins of a kubeconfig, inherit the
+    standard streams: they would read ExaBGP's answers, and what they print it would carry out. They
+    find an empty input instead, and what they print goes where our log goes.
+    """
+    ours = tuple(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, LOWEST) for descriptor in (0, 1))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return ours[0], ours[1]
 
 
 class Pipe:

@@ -89,7 +89,7 @@ def test_nothing_on_this_machine_stops_a_speaker(
     """A state directory that cannot be made, an address for metrics that is not ours."""
     (tmp_path / "file").write_text("")
     given = options(state_dir=tmp_path / "file" / "x", metrics=("192.0.2.1", 1))
-    start.speaker(given)
+    start.speaker(given, Pipe)
     assert told.count("nothing is kept over a restart; set --state-dir") == 1
     assert told.count("no metrics on 192.0.2.1:1") == 1
 
@@ -100,21 +100,21 @@ def test_what_nobody_foresaw_is_told_and_waited_out(
     """Status 1, with a traceback, and not at once."""
     lingered = []
 
-    def broken(_: Options) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("nobody foresaw this")
 
     monkeypatch.setattr(start, "speaker", broken)
-    monkeypatch.setattr(start, "linger", lambda: lingered.append(True))
+    monkeypatch.setattr(start, "linger", lambda _: lingered.append(True))
+    monkeypatch.setattr(start, "set_aside", lambda: (0, 1))
     assert start.run_speaker(options()) == 1
     assert lingered == [True]
     assert told.count("nobody foresaw this") == 1
 
 
-def test_waiting_ends_with_exabgp(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_with_exabgp() -> None:
     """And what it writes meanwhile is read, however much that is."""
     stdin, theirs = os.pipe()
-    monkeypatch.setattr(start, "Pipe", partial(Pipe, stdin=stdin))
     os.write(theirs, b"done\n" * 1000)
     os.close(theirs)
-    start.linger()
+    start.linger(partial(Pipe, stdin=stdin))
     os.close(stdin)
