@@ -8,6 +8,7 @@ the controller: it gives addresses to Services, so that a folder of manifests is
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from ipaddress import IPv6Address
 
 from exabgp_metallb.decisions.advertise import NodeView, PeerName, RibTable, rib_table
 from exabgp_metallb.decisions.drain import WITHOUT_ROUTES, Phase, worse
@@ -78,8 +79,8 @@ class NodeRoutes:
         allocate: given the inventory and what changed, fills in the addresses of Services; None
             where a controller writes them to the cluster.
         adapt: changes the intent before it is used, as the included mode does with its neighbors.
-        local_address: returns where a session speaks from, if its configuration does not say; None
-            leaves the next hop to ExaBGP.
+        local_address: returns where a session with a neighbor speaks from, if its configuration
+            does not say; None leaves the next hop to ExaBGP. A link-local neighbor has its zone.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class NodeRoutes:
         self.peers: dict[Address, PeerName] = {}
         self.addresses: dict[PeerName, Address] = {}
         self._sources: dict[PeerName, Address | None] = {}  # local addresses by configuration
+        self._links: dict[Address, Address] = {}  # link-local neighbors, with their interface
         self._by_name: dict[PeerName, Peer] = {}
         self._spelled: dict[tuple[PeerName, Address | None], Rewritten] = {}
         self._phase = Phase.SERVING
@@ -154,7 +156,8 @@ class NodeRoutes:
         peer = self.peers.get(neighbor)
         if peer is None or self._phase in WITHOUT_ROUTES:
             return {}
-        next_hop = self._sources[peer] or self._local_address(neighbor)
+        remote = self._links.get(neighbor, neighbor)
+        next_hop = self._sources[peer] or self._local_address(remote)
         spelled = self._spelled.get((peer, next_hop))
         if spelled is None:
             rewrite = partial(self._spell, self._by_name[peer], next_hop)
@@ -190,6 +193,11 @@ class NodeRoutes:
         self.peers = {s.peer.address: s.peer.name for s in view.sessions if s.peer.address}
         self.addresses = {name: address for address, name in self.peers.items()}
         self._sources = {s.peer.name: s.local_address for s in view.sessions}
+        self._links = {
+            s.peer.address: IPv6Address(f"{s.peer.address}%{s.peer.interface}")
+            for s in view.sessions
+            if s.peer.interface and isinstance(s.peer.address, IPv6Address)
+        }
         self._by_name = {s.peer.name: s.peer for s in view.sessions}
         self._spelled = {}
 

@@ -17,12 +17,16 @@ DISCARD_PORT = 9  # RFC 863; any will do, since nothing is sent
 
 
 def local_address(neighbor: Address) -> Address | None:
-    """Return the source address of packets to a neighbor; None when there is no route to it."""
+    """Return the source address of packets to a neighbor; None when there is no route to it.
+
+    Args:
+        neighbor: a link-local one with its interface as zone.
+    """
     family = socket.AF_INET if neighbor.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((str(neighbor), DISCARD_PORT))
-            return ip_address(probe.getsockname()[0])
+            return ip_address(probe.getsockname()[0].partition("%")[0])
     except OSError:
         return None
 
