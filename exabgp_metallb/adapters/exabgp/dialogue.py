@@ -45,6 +45,7 @@ class SessionUp:
     """A session was established, or found established at the start."""
 
     neighbor: Address
+    found: bool = field(default=False, compare=False)  # it stood before this speaker began
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,13 +295,13 @@ class Dialogue:
             return [Ending()]
         return []
 
-    def _came_up(self, neighbor: Address) -> list[Notice]:
+    def _came_up(self, neighbor: Address, *, found: bool = False) -> list[Notice]:
         if neighbor in self._up:
             return []
         self._up.add(neighbor)
         if self._released:
             self._window_up(neighbor)
-        return [SessionUp(neighbor)]
+        return [SessionUp(neighbor, found)]
 
     def _went_down(self, message: text.Down) -> list[Notice]:
         neighbor = message.neighbor
@@ -344,10 +345,10 @@ class Dialogue:
 
     def _sessions(self, rows: Rows) -> list[Notice]:
         up = [r.neighbor for r in rows if isinstance(r, text.NeighborState) and r.established]
-        return [notice for neighbor in up for notice in self._came_up(neighbor)]
+        return [notice for neighbor in up for notice in self._came_up(neighbor, found=True)]
 
     def _resent(self, neighbor: Address, _rows: Rows) -> list[Notice]:
-        return self._came_up(neighbor)
+        return self._came_up(neighbor, found=True)
 
     def _held(self, rows: Rows) -> list[Notice]:
         self._found = [row for row in rows if isinstance(row, text.Held)]
