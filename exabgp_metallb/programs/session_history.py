@@ -14,7 +14,7 @@ class Standing:
 
     Attributes:
         established: as RFC 4271 section 8.2.2 means it.
-        since: in UTC; None where nothing was heard of it yet.
+        since: in UTC; None where nothing was heard of it yet, or it stood before we began.
         last_error: why it ended, or why the last attempt failed, in words; "" when nothing did.
     """
 
@@ -37,9 +37,10 @@ class SessionHistory:
         """Take a notice at a time in UTC; return the neighbor whose standing it changed."""
         if isinstance(notice, SessionUp):
             before = self.of(notice.neighbor)
+            since = None if notice.found else wall
             return self._stands(
                 notice.neighbor,
-                Standing(established=True, since=wall, last_error=before.last_error),
+                Standing(established=True, since=since, last_error=before.last_error),
             )
         if isinstance(notice, SessionDown):
             standing = Standing(established=False, since=wall, last_error=explain(notice.reason))

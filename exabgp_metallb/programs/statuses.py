@@ -7,6 +7,7 @@ when this node begins to announce it, a BGPPeer when its session comes or goes, 
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 from loguru import logger
 
@@ -15,11 +16,12 @@ from exabgp_metallb.adapters.kubernetes import writes
 from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.statuses import Author
 from exabgp_metallb.adapters.kubernetes.writes import Involved, Request, Sent, Writers
+from exabgp_metallb.adapters.source import OnDeath
 from exabgp_metallb.decisions.allowance import Allowance
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.programs.parts import Post
 from exabgp_metallb.programs.refusals import Refusals, Retries
-from exabgp_metallb.programs.session_history import SessionHistory
+from exabgp_metallb.programs.session_history import SessionHistory, Standing
 from exabgp_metallb.programs.status_writer import StatusWriter
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.faults import ObjectRef
@@ -47,8 +49,33 @@ AnsweredHere = Callable[[], Mapping[ObjectName, tuple[str, ...]]]
 BfdState = Callable[[Address], str]
 """Returns `Up`, `Down` or N/A for a neighbor."""
 
-Writes = Callable[[Callable[[Sent], None]], Writers]
-"""Makes the threads that write, given whom they tell what became of it."""
+
+class Writing(Protocol):
+    """The threads that write; see `adapters.kubernetes.writes.Writers`."""
+
+    def start(self) -> None:
+        """Begin to send."""
+
+    def submit(self, term: int, key: object, request: Request) -> None:
+        """Have a request sent."""
+
+    def stop(self, seconds: float) -> bool:
+        """End within a time."""
+
+
+NewWriting = Callable[[Connection, Callable[[Sent], None], OnDeath], Writing]
+"""Makes them, given whom they tell what became of each request, and of their death."""
+
+
+def _writers(connection: Connection, sent: Callable[[Sent], None], on_death: OnDeath) -> Writing:
+    return Writers(
+        connection,
+        sent=sent,
+        may_write=lambda _term: True,
+        on_death=on_death,
+        threads=WRITERS,
+        seconds=WRITE_SECONDS,
+    )
 
 
 def _answers_nothing() -> Mapping[ObjectName, tuple[str, ...]]:
@@ -68,6 +95,7 @@ class Statuses:
         answered: what the node answers for on layer 2; a new mapping whenever that changes.
         bfd: the state of a neighbor's BFD session.
         wall: the time in UTC.
+        writing: makes the threads that write.
     """
 
     def __init__(
@@ -78,6 +106,7 @@ class Statuses:
         answered: AnsweredHere = _answers_nothing,
         bfd: BfdState = _no_bfd,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        writing: NewWriting = _writers,
     ) -> None:
         self._post = post
         self._namespace = namespace
@@ -86,9 +115,11 @@ class Statuses:
         self._wall = wall
         self._routes: NodeRoutes | None = None
         self._history = SessionHistory()
-        self._writers: Writers | None = None
+        self._new_writing = writing
+        self._writers: Writing | None = None
         self._writer = StatusWriter(self._submit, self._told)
         self._answered_last: Mapping[ObjectName, tuple[str, ...]] = {}
+        self._compared = False  # with what was written before
         self._sessions: dict[StatusName, Session] = {}
         self._events = Allowance(1, SESSION_EVENT_SECONDS)
         self._postponed = Retries[ObjectName]()
@@ -100,14 +131,7 @@ class Statuses:
         self._post(lambda _now: self._begin(connection))
 
     def _begin(self, connection: Connection) -> None:
-        self._writers = Writers(
-            connection,
-            sent=self._hear,
-            may_write=lambda _term: True,
-            on_death=self._died,
-            threads=WRITERS,
-            seconds=WRITE_SECONDS,
-        )
+        self._writers = self._new_writing(connection, self._hear, self._died)
         self._writers.start()
 
     def _hear(self, sent: Sent) -> None:
@@ -149,11 +173,11 @@ class Statuses:
         if self._writers is None or self._routes is None:
             return
         self._layer2()
-        had_read = self._writer.has_read
+        if self._writer.has_read and not self._compared:
+            self._compared = True
+            self._all_sessions(self._routes)
+            self._configuration(self._routes)
         self._writer.act(self._author(self._routes), now)
-        if self._writer.has_read and not had_read:
-            for name, session in self._sessions.items():
-                self._session(name, session)
         for peer in self._postponed.take_due(now):
             self._tell_session(peer, now)
 
@@ -204,14 +228,16 @@ class Statuses:
 
     def _session(self, name: StatusName, session: Session) -> None:
         address = session.peer.address
-        if address is None:
+        if address is None or not self._writer.has_read:
             return
-        standing = self._history.of(address)
+        standing, shown = self._history.of(address), self._writer.shown(name)
         since = "" if standing.since is None else writes.timestamp(standing.since)
-        shown = self._writer.shown(name)
-        if not since and isinstance(shown, SessionState):
-            # It stood so before this speaker began.
-            since = shown.since if shown.established == standing.established else ""
+        if isinstance(shown, SessionState):
+            if standing == Standing():  # nothing was heard of it yet
+                self._writer.want(name, shown)
+                return
+            if not since and shown.established == standing.established:
+                since = shown.since  # it stood so before this speaker began
         state = SessionState(
             address=str(address),
             vrf=session.peer.vrf or "",
