@@ -260,7 +260,10 @@ class _Segment:
     watched: frozenset[Packed] = frozenset()
     answers: dict[Packed, TagState] = field(default_factory=dict)
     sockets: dict[Family, PacketSocket] = field(default_factory=dict)
-    forms: dict[TagState, Forms] = field(default_factory=dict)
+    forms: dict[TagState, Forms] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forms = self._forms()
 
     @property
     def mac(self) -> Mac:
@@ -269,19 +272,21 @@ class _Segment:
 
     def renew(self, interface: Interface) -> None:
         """Be what the interface is by now."""
-        if interface.mac != self.mac:
-            self.forms.clear()
+        same_mac = interface.mac == self.mac
         self.interface = interface
+        if not same_mac:
+            self.forms = self._forms()
 
     def send(self, message: Request | Reply, about: Packed, state: TagState) -> bool:
         """Send what is said about an address, and return whether the kernel took it."""
         sock = self.sockets.get(Family.IPV4 if len(about) == 4 else Family.IPV6)
         if sock is None:
             return False
-        form = self.forms.get(state)
-        if form is None:
-            form = self.forms[state] = Forms(self.mac, Tag(state, self.node))
-        return sock.send(form.encode(message))
+        return sock.send(self.forms[state].encode(message))
+
+    def _forms(self) -> dict[TagState, Forms]:
+        """Build all frames now: the first answer of a new owner is not to wait for scapy."""
+        return {state: Forms(self.mac, Tag(state, self.node)) for state in TagState}
 
 
 def _require_packet_sockets() -> None:
