@@ -139,7 +139,7 @@ class NodeDrain:
             return
         logger.info("{}", _TELL[state.phase])
         self._moved = True
-        self._routes.drain(state.phase)
+        self._routes.drain(state.phase, self.goal)
         self._to_close.clear()
         if state.phase is Phase.CLOSING and self._ends_sessions:
             self._to_close = {n for n in self._routes.peers if self._dialogue.is_up(n)}

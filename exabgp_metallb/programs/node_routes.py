@@ -11,7 +11,7 @@ from functools import partial
 from ipaddress import IPv6Address
 
 from exabgp_metallb.decisions.advertise import NodeView, PeerName, RibTable, rib_table
-from exabgp_metallb.decisions.drain import WITHOUT_ROUTES, Phase, worse
+from exabgp_metallb.decisions.drain import WITHOUT_ROUTES, Goal, Phase, worse
 from exabgp_metallb.parsing.inventory import Changes, Inventory
 from exabgp_metallb.values.addresses import Address, Prefix
 from exabgp_metallb.values.intent import Intent, Peer
@@ -34,7 +34,9 @@ class Touched:
         urgent: routes to look at before all bulk: small batches, and endpoints that moved.
         bulk: the other routes.
         faults: what is at fault in the objects has changed.
-        verdicts: the Services decided again, and why each is not announced (None: it is).
+        verdicts: the Services decided again, and why each is not announced (None: it is). Empty
+            where everything was.
+        nodes: those that are new, gone, or different in any field that we read.
     """
 
     everything: bool = False
@@ -42,6 +44,7 @@ class Touched:
     bulk: tuple[tuple[PeerName, Prefix], ...] = ()
     verdicts: Mapping[ObjectName, Refused | None] = field(default_factory=dict)
     faults: bool = False
+    nodes: frozenset[NodeName] = frozenset()
 
 
 class Rewritten(Mapping[Prefix, Attributes]):
@@ -109,6 +112,7 @@ class NodeRoutes:
         self._spelled: dict[tuple[PeerName, Address | None], Rewritten] = {}
         self._phase = Phase.SERVING
         self._phase_is_new = False
+        self._leaving = False
 
     def refresh(self) -> Touched:
         """Decide again whatever changed since the last call."""
@@ -125,17 +129,26 @@ class NodeRoutes:
             self._stale, self._intent, self._node = False, snapshot.intent, node
             self._phase_is_new = False
             self._rebuild()
-            return Touched(everything=True, faults=changes.faults)
+            return Touched(everything=True, faults=changes.faults, nodes=changes.nodes)
         touched = self._update(changes)
         if self._phase_is_new:
             self._phase_is_new = False
             return replace(touched, everything=True)
         return touched
 
-    def drain(self, phase: Phase) -> None:
+    def drain(self, phase: Phase, goal: Goal = Goal.DRAIN) -> None:
         """Have `wanted` answer as a phase of a drain asks, from the next `refresh` on."""
         self._phase, self._phase_is_new = phase, True
         self._spelled = {}
+        self._leaving = phase is not Phase.SERVING and (self._leaving or goal is Goal.DRAIN)
+
+    @property
+    def leaving(self) -> bool:
+        """Tell whether others are to take over from this node: a drain, and no stop of ours alone.
+
+        What this program has ordered can outlive it, as a responder does when we are restarted.
+        """
+        return self._leaving
 
     @property
     def draining(self) -> bool:
@@ -212,10 +225,13 @@ class NodeRoutes:
             verdicts[name] = self.table.refused.get(name)
             into = routes if name in changes.services else urgent
             into.update(dict.fromkeys(touched))
-        if len(routes) + len(urgent) <= SMALL_BATCH:
-            return Touched(urgent=(*urgent, *routes), verdicts=verdicts, faults=changes.faults)
+        together = len(routes) + len(urgent) <= SMALL_BATCH
         return Touched(
-            urgent=tuple(urgent), bulk=tuple(routes), verdicts=verdicts, faults=changes.faults
+            urgent=(*urgent, *routes) if together else tuple(urgent),
+            bulk=() if together else tuple(routes),
+            verdicts=verdicts,
+            faults=changes.faults,
+            nodes=changes.nodes,
         )
 
 

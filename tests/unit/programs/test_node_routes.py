@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exabgp_metallb.decisions.drain import Phase
+from exabgp_metallb.decisions.drain import Goal, Phase
 from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.parsing.objects import parse
 from exabgp_metallb.programs.node_routes import SMALL_BATCH, NodeRoutes, Rewritten, Touched
@@ -206,7 +206,7 @@ def test_a_node_that_is_not_there_keeps_what_it_had() -> None:
     there = parse(BASIC[0])
     assert there is not None
     inventory.gone(there.ref)
-    assert routes.refresh() == Touched()
+    assert routes.refresh() == Touched(nodes=frozenset({"node1"}))
     assert (known, routes.node_known) == (True, False)
     assert dict(routes.wanted(TOR)) == {WEB: Attributes()}
     stranger = routes_of(*BASIC, service("web", "192.0.2.1"), slice_of("web", "x"), name="y")
@@ -315,6 +315,19 @@ def test_the_phases_of_a_drain(phase: Phase, wanted: dict[Prefix, Attributes]) -
     routes.drain(Phase.SERVING)
     assert routes.refresh().everything
     assert routes.wanted(TOR) == {WEB: Attributes()}
+
+
+def test_others_take_over_from_a_node_that_drains_and_not_from_one_that_stops() -> None:
+    """A stop of this program alone moves nothing that outlives it; a drain that ends in one does."""
+    routes = routes_of(*SERVED)
+    routes.drain(Phase.WORSE, Goal.STOP)
+    assert not routes.leaving
+    routes.drain(Phase.WORSE)
+    assert routes.leaving
+    routes.drain(Phase.CLOSED, Goal.STOP)
+    assert routes.leaving
+    routes.drain(Phase.SERVING, Goal.SERVE)
+    assert not routes.leaving
 
 
 def test_a_service_that_moves_while_the_node_drains() -> None:
