@@ -10,7 +10,7 @@ without a node is counted nowhere, and then all nodes weigh the same.
 
 A node that announces without an endpoint, as externalTrafficPolicy Cluster allows, tells of a
 hundredth of one: little enough to get next to nothing beside nodes with endpoints, and not zero,
-which FRR takes for a missing value and then weighs no path of that prefix.
+which FRR takes for a bandwidth that is missing and, told to skip those, uses no such path.
 """
 
 import struct
