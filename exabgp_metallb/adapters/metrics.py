@@ -41,6 +41,7 @@ class Vitals:
         sessions: by peer (`address:port`), whether its session is established.
         prefixes: by peer, how many prefixes it should hold.
         refused_lines: commands that ExaBGP has refused since the start.
+        drift: by peer, routes that ExaBGP was found to hold otherwise than it was told.
     """
 
     turned_at: float = 0.0
@@ -51,6 +52,7 @@ class Vitals:
     sessions: Mapping[str, bool] = field(default_factory=dict)
     prefixes: Mapping[str, int] = field(default_factory=dict)
     refused_lines: int = 0
+    drift: Mapping[str, int] = field(default_factory=dict)
 
 
 class Health(Protocol):
@@ -91,6 +93,13 @@ def speaker_metrics(vitals: Vitals) -> Iterator[Metric]:
     )
     refused = "Commands that ExaBGP has refused."
     yield CounterMetricFamily("exabgp_metallb_refused_lines", refused, value=vitals.refused_lines)
+    drifted = (
+        "Routes that ExaBGP was found to hold otherwise than it was told, and that were mended."
+    )
+    family = CounterMetricFamily("exabgp_metallb_drift", drifted, labels=["peer"])
+    for peer, count in sorted(vitals.drift.items()):
+        family.add_metric([peer], float(count))
+    yield family
 
 
 def controller_metrics(vitals: ControllerVitals) -> Iterator[Metric]:

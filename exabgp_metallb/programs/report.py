@@ -137,6 +137,19 @@ class Report:
                 self._no_session(down[neighbor], f"{NO_CONNECTION}; is the password the same?")
 
     @staticmethod
+    def repaired(notice: say.Repaired, who: str) -> None:
+        """Tell that ExaBGP held something else than it was told."""
+        drift = notice.drift
+        logger.warning(
+            "{}: ExaBGP has lost {} routes, holds {} otherwise than it was told and {} too many: "
+            "repaired",
+            who,
+            len(drift.missing),
+            len(drift.different),
+            len(drift.extra),
+        )
+
+    @staticmethod
     def route_refused(notice: say.RouteRefused, who: str) -> None:
         """Tell of a route that ExaBGP does not take."""
         line = notice.line

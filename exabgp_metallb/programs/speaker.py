@@ -171,6 +171,7 @@ class Speaker:
         self._version = ""  # ExaBGP's
         self._sources_away: set[str] = set()  # what the source cannot read now
         self._faulty = False
+        self._told = self._routes.table  # the decision over all Services that was told last
         self._refused_lines = 0
         self._ended = False
 
@@ -345,6 +346,8 @@ class Speaker:
         elif isinstance(notice, say.RouteRefused):
             self._refused_lines += 1
             self._report.route_refused(notice, self._name(notice.line.neighbors[0]))
+        elif isinstance(notice, say.Repaired):
+            self._report.repaired(notice, self._name(notice.drift.neighbor))
         elif isinstance(notice, say.QuestionFailed):
             logger.error("ExaBGP does not answer `{}`: its log says why", notice.command)
         elif isinstance(notice, say.Greeted):
@@ -467,9 +470,10 @@ class Speaker:
     # What is told.
 
     def _tell(self, touched: Touched) -> None:
-        if touched.everything:
+        if self._told is not self._routes.table:
+            self._told = self._routes.table
             services = self._inventory.snapshot().services
-            self._report.decided_all(self._settings.node, self._routes.table, services)
+            self._report.decided_all(self._settings.node, self._told, services)
         self._report.decided(touched.verdicts)
         if touched.faults:
             self._report.faults(self._inventory.faults)
@@ -508,4 +512,9 @@ class Speaker:
                 for address, s in sessions.items()
             },
             refused_lines=self._refused_lines,
+            drift={
+                f"{address}:{s.peer.port}": self._dialogue.drifted[s.peer.address]
+                for address, s in sessions.items()
+                if s.peer.address is not None
+            },
         )

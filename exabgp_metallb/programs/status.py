@@ -81,6 +81,7 @@ def _session(
         "lastError": standing.last_error,
         "routesWanted": len(routes.wanted(address)),
         "routesHeld": len(dialogue.window.held(address)),
+        "drift": dialogue.drifted[address],
     }
 
 

@@ -61,6 +61,7 @@ class FarEnd:
         text: what it has read of its configuration.
         established: the neighbors with a session.
         ribs: what it holds for each neighbor; survives its sessions.
+        attributes: of what it holds, in words; without an entry nothing but our next hop.
         lost_reloads: how many more reloads are to be lost.
         heard: every line that was written to it.
         refused: lines with one of these words are answered with an error.
@@ -71,10 +72,10 @@ class FarEnd:
         self.text = self._read()
         self.established: set[Address] = set()
         self.ribs: dict[Address, set[Prefix]] = {}
+        self.attributes: dict[tuple[Address, Prefix], str] = {}
         self.lost_reloads = 0
         self.heard: list[str] = []
         self.refused: set[str] = set()
-        self._carried: dict[tuple[Address, Prefix], str] = {}  # the line that each came with
 
     def answers(self, lines: Iterable[str]) -> list[str]:
         """Carry out commands and return what it writes to its process."""
@@ -121,9 +122,11 @@ class FarEnd:
         elif line == "show neighbor configuration":
             yield from self.text.splitlines()
         elif line.startswith("show adj-rib out"):
-            for neighbor in self._shown(line.removeprefix("show adj-rib out")):
+            words = line.removeprefix("show adj-rib out").removesuffix("extensive")
+            for neighbor in self._shown(words):
                 for prefix in sorted(self.ribs.get(neighbor, ()), key=str):
-                    yield f"{neighbor} ipv{prefix.version} unicast {prefix} next-hop self"
+                    shown = self.attributes.get((neighbor, prefix), f"next-hop {LOCAL}")
+                    yield f"neighbor {neighbor} ipv{prefix.version} unicast {prefix} {shown}"
         elif line == "reload":
             yield "reload in progress"
             self._reload()
@@ -168,10 +171,11 @@ class FarEnd:
         for neighbor in [ip_address(w) for v, w in pairwise(words) if v == "neighbor"]:
             prefixes = {ip_network(word) for word in routes.split()}
             held = self.ribs.setdefault(neighbor, set())
-            same = {p for p in held if self._carried.get((neighbor, p), head) == head}
+            shown = head.partition(" attributes ")[2].replace("self", LOCAL)
+            same = {p for p in held if self.attributes.get((neighbor, p), shown) == shown}
             told = prefixes - same if act == "announce" else prefixes & held
             held.difference_update(prefixes) if act == "withdraw" else held.update(prefixes)
-            self._carried.update(dict.fromkeys([(neighbor, p) for p in told], head))
+            self.attributes.update(dict.fromkeys([(neighbor, p) for p in prefixes], shown))
             yield from _sent(neighbor, told, act, next_hop, _attributes(head))
 
 

@@ -11,17 +11,22 @@ between lines, never among them, so that each answer belongs to the oldest comma
 The end of a session does not wait for that: ExaBGP carries out `teardown` as it reads it, before
 older commands, and always answers `done`. So the first `done` after one is taken for its answer;
 which of several that is makes no difference.
+
+While there is nothing to say, ExaBGP is asked now and then what it holds for one neighbor, and what
+differs from what it was told is mended (`repair` says when). Such an answer is long, and broken off
+when there is something to say: by the greeting, which drops whatever ExaBGP is at.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from exabgp_metallb.adapters.exabgp import text
 from exabgp_metallb.adapters.exabgp.adjacency import Line
 from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor, parse_neighbors
-from exabgp_metallb.adapters.exabgp.window import Window
+from exabgp_metallb.adapters.exabgp.repair import Repair
+from exabgp_metallb.adapters.exabgp.window import Drift, Window
 from exabgp_metallb.values.addresses import Address, Family, Prefix
 from exabgp_metallb.values.rib import AdjRibOut
 
@@ -72,6 +77,13 @@ class RouteRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Repaired:
+    """ExaBGP did not hold what it was told; it is being told again."""
+
+    drift: Drift
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigurationFound:
     """ExaBGP has told how its neighbors are configured."""
 
@@ -96,6 +108,7 @@ Notice = (
     | SessionDown
     | SessionFailed
     | RouteRefused
+    | Repaired
     | ConfigurationFound
     | QuestionFailed
     | Ending
@@ -116,6 +129,7 @@ class _Question:
     answered: Callable[[Rows], list[Notice]]
     refused: list[Notice]
     rows: Rows = field(default_factory=list)
+    patient: bool = False  # may be broken off
 
 
 class Dialogue:
@@ -129,6 +143,7 @@ class Dialogue:
         window: all routes pass through it.
         end_of_rib: neighbors that wait for an End-of-RIB after their table, and its families.
         paused: while true nothing but questions is sent.
+        drifted: how many routes of a neighbor ExaBGP was found to hold otherwise than it was told.
     """
 
     def __init__(
@@ -137,6 +152,7 @@ class Dialogue:
         self.window = Window(wanted)
         self.end_of_rib: dict[Address, tuple[Family, ...]] = {}
         self.paused = False
+        self.drifted: Counter[Address] = Counter()
         self._wanted = wanted
         self._ours = ours
         self._released = False
@@ -145,10 +161,13 @@ class Dialogue:
         self._found: list[text.Held] = []
         self._questions: deque[_Question] = deque()
         self._asked: _Question | None = None
+        self._repair = Repair()
+        self._compared = False  # a neighbor, since the clock was last looked at
         self._orders: list[str] = []  # what goes before all else
         self._obeyed = 0  # how many orders are still to be answered
         self._greeted = False  # we have
-        self._heard = False  # ExaBGP has answered that
+        self._heard = False  # ExaBGP has answered the last greeting
+        self._met = False  # and the first one
 
     # What the owner does.
 
@@ -202,10 +221,16 @@ class Dialogue:
     def lines(self, now: float) -> list[str]:
         """Return what to write to ExaBGP now; each line counts as written."""
         if not self._greeted:
-            self._greeted = True
-            self._asked = _Question(text.ENABLE_ACK, lambda _: [], [])
-            return list(GREETING)
+            return self._greet()
+        if self._compared:
+            self._repair.answered(now)
+            self._compared = False
         return [*self._take_orders(), *self._other_lines(now)]
+
+    def _greet(self) -> list[str]:
+        self._greeted, self._heard, self._obeyed = True, False, 0
+        self._asked = _Question(text.ENABLE_ACK, lambda _: [], [])
+        return list(GREETING)
 
     def _take_orders(self) -> list[str]:
         if not self._heard:
@@ -216,6 +241,9 @@ class Dialogue:
 
     def _other_lines(self, now: float) -> list[str]:
         if self._asked is not None:
+            if self._asked.patient and self._pressed(now):
+                self._repair.broken_off(now)
+                return self._greet()
             return []
         if self._questions:
             if not self.window.settled(now):
@@ -224,7 +252,28 @@ class Dialogue:
             return [self._asked.command]
         if self.paused or not self._released:
             return []
-        return [line.text for line in self.window.lines(now)]
+        neighbor = self._repair.overdue(self._up, now)
+        if neighbor is not None:
+            self._questions.append(self._comparison(neighbor, now))
+            return self._other_lines(now)
+        return [line.text for line in self.window.lines(now)] or self._look(now)
+
+    def _look(self, now: float) -> list[str]:
+        """Use the silence to see what ExaBGP holds for some neighbor."""
+        neighbor = self._repair.due(self._up, now) if self.window.idle(now) else None
+        if neighbor is None:
+            return []
+        self._asked = replace(self._comparison(neighbor, now), patient=True)
+        return [self._asked.command]
+
+    def _comparison(self, neighbor: Address, now: float) -> _Question:
+        self._repair.asked(neighbor, now)
+        answered = partial(self._compare, neighbor)
+        return _Question(text.show_adj_rib_out(neighbor), answered, [])
+
+    def _pressed(self, now: float) -> bool:
+        """Tell whether there is something to say."""
+        return bool(self._questions) or not (self.paused or self.window.idle(now))
 
     def _ask(self, command: str, answered: Callable[[Rows], list[Notice]]) -> None:
         self._questions.append(_Question(command, answered, [QuestionFailed(command)]))
@@ -267,6 +316,9 @@ class Dialogue:
         if not isinstance(message, text.Text) or not message.line.startswith(VERSION):
             return []
         self._heard = True
+        if self._met:
+            return []
+        self._met = True
         return [Greeted(message.line.removeprefix(VERSION).strip())]
 
     def _answer(self, message: text.Done | text.Failed) -> list[Notice]:
@@ -324,8 +376,9 @@ class Dialogue:
         known, self._configuration = self._configuration, {n.address: n for n in neighbors}
         if known is None:
             self._ask_sessions()
-            self._ask(text.SHOW_ADJ_RIB_OUT, self._held)
+            self._ask(text.show_adj_rib_out(), self._held)
         else:
+            self._repair.hurry()
             self.window.forget_others(self._configuration)  # they may have gone without a word
             for neighbor in neighbors:
                 if known.get(neighbor.address, neighbor) != neighbor:
@@ -341,7 +394,7 @@ class Dialogue:
         self.window.forget(neighbor)
         if self._released and neighbor in self._up:
             self._window_up(neighbor)
-        self._ask(f"{text.SHOW_ADJ_RIB_OUT} {neighbor}", partial(self._held_again, neighbor))
+        self._ask(text.show_adj_rib_out(neighbor), partial(self._held_again, neighbor))
 
     def _sessions(self, rows: Rows) -> list[Notice]:
         up = [r.neighbor for r in rows if isinstance(r, text.NeighborState) and r.established]
@@ -363,4 +416,18 @@ class Dialogue:
 
     def _take_over(self, row: text.Held) -> None:
         if row.prefix in self._wanted(row.neighbor) or self._ours(row.prefix):
-            self.window.holds(row.neighbor, row.prefix)
+            self.window.holds(row.neighbor, row.prefix, row.attributes)
+
+    def _compare(self, neighbor: Address, rows: Rows) -> list[Notice]:
+        self._compared = True
+        there = {
+            r.prefix: r.attributes
+            for r in rows
+            if isinstance(r, text.Held) and r.neighbor == neighbor
+        }
+        wanted = self._wanted(neighbor)
+        drift = self.window.compare(neighbor, there, lambda p: p in wanted or self._ours(p))
+        if not drift:
+            return []
+        self.drifted[neighbor] += len(drift)
+        return [Repaired(drift)]

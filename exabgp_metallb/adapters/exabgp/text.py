@@ -14,7 +14,9 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from itertools import takewhile
 
 from exabgp_metallb.values.addresses import Address, Family, Prefix, family_of
 from exabgp_metallb.values.intent import Community, LargeCommunity
@@ -22,7 +24,7 @@ from exabgp_metallb.values.rib import Attributes, LinkBandwidth
 
 SHOW_NEIGHBORS = "show neighbor summary"  # its JSON fails where a peer-as is `auto`
 SHOW_NEIGHBOR_CONFIGURATION = "show neighbor configuration"
-SHOW_ADJ_RIB_OUT = "show adj-rib out"
+SHOW_ADJ_RIB_OUT = "show adj-rib out"  # `extensive` after it, and an address before that
 ENABLE_ACK = "enable-ack"
 RELOAD = "reload"
 TEARDOWN = "teardown"
@@ -34,6 +36,15 @@ DEFAULT_LOCAL_PREF = 100
 """What ExaBGP tells an iBGP peer where we set none."""
 
 _UNICAST = ("ipv4 unicast", "ipv6 unicast")
+
+_WELL_KNOWN = {
+    "no-export": "65535:65281",
+    "no-advertise": "65535:65282",
+    "no-export-subconfed": "65535:65283",
+    "no-peer": "65535:65284",
+    "blackhole": "65535:666",
+}
+"""Communities that ExaBGP shows by name (community/initial/community.py)."""
 
 # RFC 10005 section 2: type, subtype, ASN, bytes a second; and what of them says which community.
 _LINK_BANDWIDTH = struct.Struct("!BBHf")
@@ -90,6 +101,7 @@ class Held:
 
     neighbor: Address
     prefix: Prefix
+    attributes: Attributes = UNKNOWN  # as we set them, with the next hop that `self` became
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +221,73 @@ def _json(line: str) -> object:
     return _json(line.replace(": None", ": null"))
 
 
+def show_adj_rib_out(neighbor: Address | None = None) -> str:
+    """Return the question what ExaBGP holds for a neighbor, or for all of them."""
+    words = (SHOW_ADJ_RIB_OUT, "" if neighbor is None else str(neighbor), "extensive")
+    return " ".join(word for word in words if word)
+
+
 def _held(line: str) -> Held | None:
-    words = line.split(maxsplit=4)
-    if len(words) < 4 or words[1:3] not in (["ipv4", "unicast"], ["ipv6", "unicast"]):
-        return None
-    neighbor, prefix = _address(words[0]), _prefix(" ".join(words[1:3]), words[3])
-    return None if neighbor is None or prefix is None else Held(neighbor, prefix)
+    # "neighbor 127.0.0.2 local-ip ... ipv4 unicast 192.0.2.1/32 next-hop 127.0.0.1 med 7"
+    for family in _UNICAST:
+        head, found, row = line.partition(f" {family} ")
+        if not found:
+            continue
+        words = head.split(maxsplit=2)
+        nlri, _, attributes = row.partition(" ")
+        neighbor = _address(words[1]) if words[:1] == ["neighbor"] and len(words) > 1 else None
+        prefix = _prefix(family, nlri)
+        if neighbor is not None and prefix is not None:
+            return Held(neighbor, prefix, _shown(attributes))
+    return None
+
+
+@lru_cache(maxsize=4096)  # many routes share few
+def _shown(words: str) -> Attributes:
+    """Return attributes that ExaBGP shows in words; UNKNOWN when there are some that we never set.
+
+    They are what the RIB holds: without what a session adds to them.
+    """
+    settings = dict(_settings(iter(words.split())))
+    try:
+        shown = Attributes(
+            next_hop=ip_address(settings.pop("next-hop")[0]),
+            local_pref=_only(settings.pop("local-preference", ())),
+            med=_only(settings.pop("med", ())),
+            as_path=tuple(map(int, settings.pop("as-path", ()))),
+            communities=tuple(
+                sorted(
+                    Community(*map(int, _WELL_KNOWN.get(word, word).split(":")))
+                    for word in settings.pop("community", ())
+                )
+            ),
+            large_communities=tuple(
+                sorted(
+                    LargeCommunity(*map(int, word.split(":")))
+                    for word in settings.pop("large-community", ())
+                )
+            ),
+            link_bandwidth=_link_bandwidth(
+                [{"value": int(word, 16)} for word in settings.pop("extended-community", ())]
+            ),
+        )
+    except (LookupError, TypeError, ValueError):
+        return UNKNOWN
+    return UNKNOWN if settings else shown
+
+
+def _settings(words: Iterator[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each name with its values: one word, or several in brackets."""
+    for name in words:
+        value = next(words, "")
+        if value in ("[", "("):
+            yield name, list(takewhile(lambda word: word not in ("]", ")"), words))
+        else:
+            yield name, [value]
+
+
+def _only(words: Sequence[str]) -> int | None:
+    return int(words[0]) if words else None
 
 
 def _neighbor_state(line: str) -> NeighborState | None:

@@ -24,19 +24,47 @@ known of each neighbor meanwhile, and what is only presumed, is `adjacency`'s to
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from exabgp_metallb.adapters.exabgp import text
 from exabgp_metallb.adapters.exabgp.adjacency import Adjacency, Flight, Kind, Kinds, Line, Queue
+from exabgp_metallb.adapters.exabgp.text import same_on_the_wire
 from exabgp_metallb.decisions.changes import changes
 from exabgp_metallb.values.addresses import Address, Family, Prefix
 from exabgp_metallb.values.rib import AdjRibOut, Announce, Attributes
 
-__all__ = ["LINES_IN_FLIGHT", "NEIGHBORS_PER_LINE", "PREFIXES_PER_LINE", "Line", "Window"]
+__all__ = [
+    "LINES_IN_FLIGHT",
+    "NEIGHBORS_PER_LINE",
+    "PREFIXES_PER_LINE",
+    "Drift",
+    "Line",
+    "Window",
+]
 
 PREFIXES_PER_LINE = 50  # ExaBGP handles 50 steps of a command before it polls its peers again
 NEIGHBORS_PER_LINE = 16  # keeps any line below 8 KiB
 LINES_IN_FLIGHT = 2  # one under way, one waiting: 11,000 routes a second, 8 ms for an urgent one
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the Adj-RIB-Out of a neighbor differed from what ExaBGP was told; mended by now.
+
+    Attributes:
+        missing: routes that were not there.
+        different: routes with other attributes.
+        extra: routes that are ours and were not wanted.
+    """
+
+    neighbor: Address
+    missing: tuple[Prefix, ...] = ()
+    different: tuple[Prefix, ...] = ()
+    extra: tuple[Prefix, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.missing) + len(self.different) + len(self.extra)
 
 
 class Window:
@@ -93,10 +121,37 @@ class Window:
         for neighbor in [n for n in self._neighbors if n not in neighbors]:
             self.forget(neighbor)
 
-    def holds(self, neighbor: Address, prefix: Prefix) -> None:
-        """Note a route found in ExaBGP's Adj-RIB-Out; its attributes are not known."""
+    def holds(
+        self, neighbor: Address, prefix: Prefix, attributes: Attributes = text.UNKNOWN
+    ) -> None:
+        """Note a route found in ExaBGP's Adj-RIB-Out, with the attributes shown there."""
         state = self._neighbors.setdefault(neighbor, Adjacency(neighbor))
-        state.held.setdefault(prefix, text.UNKNOWN)
+        state.held.setdefault(prefix, self._as_wanted(neighbor, prefix, attributes))
+
+    def compare(self, neighbor: Address, there: AdjRibOut, ours: Callable[[Prefix], bool]) -> Drift:
+        """Compare what ExaBGP holds with what it should hold by all that it was told, and mend it.
+
+        Args:
+            neighbor: whose Adj-RIB-Out was read, while nothing was on its way.
+            there: what was found in it.
+            ours: tells whether a route that we know nothing of is ours to withdraw.
+        """
+        state = self._neighbors.get(neighbor)
+        if state is None or not state.up:
+            return Drift(neighbor)
+        meant = {p: a for p, a in state.held.items() if p not in state.unflushed}
+        missing = [p for p in meant if p not in there]
+        different = [
+            p for p, a in meant.items() if p in there and not same_on_the_wire(a, there[p])
+        ]
+        extra = [p for p in there if p not in state.held and p not in state.unflushed and ours(p)]
+        for prefix in missing:
+            del state.held[prefix]
+        for prefix in (*different, *extra):
+            state.held[prefix] = there[prefix]
+        for prefix in (*missing, *different, *extra):
+            self._look(state, prefix, state.bulk, withdrawals=state.bulk)
+        return Drift(neighbor, tuple(missing), tuple(different), tuple(extra))
 
     def touch_all(self, neighbor: Address) -> None:
         """Look at every route that a neighbor holds or should hold."""
@@ -203,6 +258,13 @@ class Window:
         """Return what ExaBGP holds for a neighbor, as far as we know."""
         state = self._neighbors.get(neighbor)
         return {} if state is None else state.held
+
+    def _as_wanted(self, neighbor: Address, prefix: Prefix, shown: Attributes) -> Attributes:
+        """Return the attributes that are wanted, if those shown are the same in other words."""
+        wanted = self._wanted(neighbor).get(prefix)
+        if wanted is None or shown is text.UNKNOWN or not same_on_the_wire(wanted, shown):
+            return shown
+        return wanted
 
     # What is to be looked at.
 

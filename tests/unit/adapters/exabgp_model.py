@@ -218,10 +218,13 @@ class ExabgpModel:
         changes = [index for bucket in buckets for family in bucket.values() for index in family]
         return router.updates is not None or len(changes) != len(set(changes))
 
-    def held(self, address: Address) -> list[Prefix]:
-        """Return what `show adj-rib out` lists."""
-        cached = self.routers[address].neighbor.rib.outgoing.cached_changes()
-        return [ip_network(str(change.nlri.cidr)) for change in cached]
+    def rows(self, address: Address) -> list[str]:
+        """Return what `show adj-rib out extensive` prints (_show_adjrib_callback)."""
+        neighbor = self.routers[address].neighbor
+        return [
+            f"{neighbor.name()} {change.nlri.afi} {change.nlri.safi} {change.extensive()}"
+            for change in neighbor.rib.outgoing.cached_changes()
+        ]
 
 
 def read_back(line: str) -> tuple[list[Address], list[tuple[Prefix, Attributes]]]:

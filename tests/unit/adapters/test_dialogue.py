@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from exabgp_metallb.adapters.exabgp import dialogue as say
 from exabgp_metallb.adapters.exabgp.dialogue import GREETING, Dialogue
+from exabgp_metallb.adapters.exabgp.repair import OVERDUE_SECONDS, REPAIR_SECONDS, RETRY_SECONDS
+from exabgp_metallb.adapters.exabgp.window import Drift
 from exabgp_metallb.values.addresses import Address, Family, Prefix
+from exabgp_metallb.values.intent import Community, LargeCommunity
 from exabgp_metallb.values.rib import Attributes
 from tests.unit.far_end import FarEnd, neighbor_text
 
@@ -75,7 +78,7 @@ def test_what_a_speaker_must_know_is_asked_first(talk: Talk) -> None:
         *GREETING,
         "show neighbor configuration",
         "show neighbor summary",
-        "show adj-rib out",
+        "show adj-rib out extensive",
     ]
     greeted, found, up = talk.notices
     assert (greeted, up) == (say.Greeted("5.0.15"), say.SessionUp(TOR))
@@ -322,6 +325,122 @@ def test_a_neighbor_that_is_torn_down_is_sent_nothing_more(talk: Talk) -> None:
     talk.dialogue.tear_down(TOR, 10)
     talk.dialogue.window.touch(TOR, ONE, urgent=True)
     assert talk.dialogue.lines(talk.now) == ["neighbor 10.0.0.1 teardown 10"]
+
+
+def later(talk: Talk, seconds: float = REPAIR_SECONDS) -> None:
+    """Let time pass, so that a neighbor is compared."""
+    talk.notices.clear()
+    talk.far.heard.clear()
+    talk.run()  # the clock is looked at
+    talk.now += seconds
+    talk.run()
+
+
+ASK = "show adj-rib out 10.0.0.1 extensive"
+OLD, THEIRS = ip_network("192.0.2.99/32"), ip_network("203.0.113.0/24")
+
+
+def test_what_exabgp_lost_is_told_again(talk: Talk) -> None:
+    """And what is ours and not wanted is withdrawn; what is not ours stays."""
+    begun(talk)
+    talk.far.ribs[TOR] = {TWO, THREE, OLD, THEIRS}
+    talk.far.attributes[TOR, TWO] = "next-hop 10.0.0.11 med 77"
+    later(talk)
+    assert talk.routes() == {*ROUTES, THEIRS}
+    assert talk.far.attributes[TOR, TWO] == "next-hop 10.0.0.11"
+    (repaired,) = talk.notices
+    assert repaired == say.Repaired(Drift(TOR, (ONE,), (TWO,), (OLD,)))
+    assert talk.dialogue.drifted == {TOR: 3}
+    later(talk)
+    assert (talk.notices, talk.far.heard) == ([], [ASK])
+
+
+def test_nothing_is_repaired_where_all_is_as_told(talk: Talk) -> None:
+    """Every attribute is read back; a neighbor without a session is not asked for."""
+    everything = Attributes(
+        next_hop=ip_address("10.0.0.77"),
+        local_pref=5,
+        med=7,
+        as_path=(1, 1),
+        communities=(Community(65535, 666), Community(65535, 65281)),
+        large_communities=(LargeCommunity(1, 2, 3),),
+    )
+    talk.wanted[TOR] = {ONE: everything, TWO: Attributes()}
+    begun(talk)
+    later(talk)
+    assert (talk.notices, talk.far.heard) == ([], [ASK])
+
+
+def test_every_neighbor_is_compared_once_a_minute_and_after_a_reload(talk: Talk) -> None:
+    """One at a time."""
+    begun(talk)
+    talk.say(talk.far.up("10.0.0.2"))
+    talk.run()
+    both = [ASK, ASK.replace("0.1", "0.2")]
+    for _ in range(2):
+        later(talk)
+        assert sorted(talk.far.heard) == both
+    later(talk, REPAIR_SECONDS / 2)
+    assert talk.far.heard == []
+    talk.dialogue.reload()
+    talk.run()
+    assert sorted(talk.far.heard[2:]) == both
+
+
+def asked(talk: Talk) -> list[str]:
+    """Bring it to where a neighbor is asked for, and return the answer, which is not read yet."""
+    begun(talk)
+    talk.far.ribs[TOR] = {ONE}
+    talk.now += REPAIR_SECONDS
+    question = talk.dialogue.lines(talk.now)
+    assert question == [ASK]
+    return talk.far.answers(question)
+
+
+@pytest.mark.parametrize("read", [0, 1, 2], ids=["nothing", "a row", "the whole answer"])
+def test_a_change_breaks_a_comparison_off(read: int, talk: Talk) -> None:
+    """However much of the answer was written, none of it is believed; it is asked again."""
+    answer = asked(talk)
+    del talk.wanted[TOR][TWO]
+    talk.dialogue.window.touch(TOR, TWO, urgent=True)
+    greeting = talk.dialogue.lines(talk.now)
+    assert greeting == list(GREETING)
+    talk.say(answer[:read])
+    talk.say(talk.far.answers(greeting))
+    talk.notices.clear()
+    talk.far.heard.clear()
+    talk.run()
+    assert talk.far.heard == [
+        "neighbor 10.0.0.1 withdraw attributes next-hop 0.0.0.0 nlri " + str(TWO)
+    ]
+    later(talk, RETRY_SECONDS)
+    assert talk.notices == [say.Repaired(Drift(TOR, (THREE,)))]
+
+
+def test_a_reload_and_the_end_of_a_session_break_it_off_too(talk: Talk) -> None:
+    """The one has it asked again; the other needs no answer."""
+    asked(talk)
+    talk.dialogue.reload()
+    assert talk.dialogue.lines(talk.now) == list(GREETING)
+    talk.say(talk.far.answers(GREETING))
+    talk.dialogue.tear_down(TOR, 10)
+    order = talk.dialogue.lines(talk.now)
+    assert order == ["neighbor 10.0.0.1 teardown 10", "reload"]
+
+
+def test_who_could_not_be_compared_for_long_is_at_the_cost_of_changes(talk: Talk) -> None:
+    """Where there is always something to say."""
+    begun(talk)
+    talk.far.ribs[TOR] = {TWO, THREE}
+    talk.now += OVERDUE_SECONDS
+    del talk.wanted[TOR][TWO]
+    talk.dialogue.window.touch(TOR, TWO, urgent=True)
+    question = talk.dialogue.lines(talk.now)
+    assert question == [ASK]
+    assert talk.dialogue.lines(talk.now) == []
+    talk.say(talk.far.answers(question))
+    talk.run()
+    assert talk.routes() == {ONE, THREE}
 
 
 def test_the_end_of_exabgp_is_told(talk: Talk) -> None:

@@ -19,7 +19,7 @@ from exabgp_metallb.values.addresses import Address, Family, Prefix
 from exabgp_metallb.values.intent import Community, LargeCommunity
 from exabgp_metallb.values.rib import Attributes, LinkBandwidth
 from tests import strategies
-from tests.unit.adapters.exabgp_model import eor_family, read_back
+from tests.unit.adapters.exabgp_model import LOCAL_AS, ExabgpModel, eor_family, read_back
 
 LONGEST_LINE = 8192
 
@@ -107,8 +107,26 @@ MEANINGS: dict[str, text.Message | None] = {
     "End-of-RIB": None,
     "notification": text.Notified(IBGP, 6, 4, 'Shutdown Communication: "Administrative Reset"'),
     "shutdown": text.Shutdown(),
-    "held": text.Held(IBGP, ip_network("10.1.0.2/32")),
-    "held, IPv6": text.Held(IBGP, ip_network("2001:db8:2::/64")),
+    "held": text.Held(IBGP, ip_network("10.1.0.2/32"), Attributes(next_hop=OURS)),
+    "held, IPv6": text.Held(
+        IBGP,
+        ip_network("2001:db8:2::/64"),
+        Attributes(next_hop=ip_address("2001:db8::9"), communities=(Community(65535, 65281),)),
+    ),
+    "held, everything": text.Held(
+        IBGP,
+        ip_network("10.1.1.2/32"),
+        Attributes(
+            next_hop=OURS,
+            as_path=(65001, 65001),
+            med=7,
+            local_pref=5,
+            communities=(Community(65001, 1), Community(65535, 0), Community(65535, 666)),
+            large_communities=(LargeCommunity(1, 2, 3),),
+            link_bandwidth=LinkBandwidth(65001, 1250),
+        ),
+    ),
+    "held, what we never set": text.Held(IBGP, ip_network("10.1.1.3/32"), UNKNOWN),
     "summary, its head": Text(LINES["summary, its head"]),
     "summary, established": text.NeighborState(IBGP, established=True),
     "summary, for days": text.NeighborState(IBGP, established=True),
@@ -355,6 +373,26 @@ def test_exabgp_reads_a_withdrawal_as_it_was_meant(
     assert who == list(to)
     assert [prefix for prefix, _ in routes] == prefixes
     assert all(replace(a, next_hop=None) == Attributes() for _, a in routes)
+
+
+@given(batches())
+@example(WORST)
+def test_what_exabgp_shows_is_what_it_was_told(batch: tuple[Attributes, Sequence[Prefix]]) -> None:
+    """`show adj-rib out extensive` has each attribute, with its own address as next hop."""
+    attributes, prefixes = batch
+    if attributes.next_hop is None:
+        attributes = replace(attributes, next_hop=None if prefixes[0].version == 4 else V6)
+    exabgp = ExabgpModel()
+    exabgp.add(IBGP, LOCAL_AS)
+    exabgp.written.append(text.announce([IBGP], attributes, prefixes))
+    exabgp.read(1)
+    while exabgp.queue:
+        exabgp.work()
+    rows = list(map(text.parse, exabgp.rows(IBGP)))
+    assert {row.prefix for row in rows if isinstance(row, text.Held)} == set(prefixes)
+    for row in rows:
+        assert isinstance(row, text.Held)
+        assert row.attributes == replace(attributes, next_hop=attributes.next_hop or OURS)
 
 
 @given(strategies.addresses, st.sampled_from(Family))

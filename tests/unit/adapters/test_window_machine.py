@@ -218,8 +218,9 @@ class Conversation(RuleBasedStateMachine):
         self.exabgp.told.clear()
         self.begin()
         for neighbor, router in self.exabgp.routers.items():
-            for prefix in self.exabgp.held(neighbor):
-                self.window.holds(neighbor, prefix)
+            for row in map(text.parse, self.exabgp.rows(neighbor)):
+                assert isinstance(row, text.Held)
+                self.window.holds(neighbor, row.prefix, row.attributes)
             if router.established:
                 self.came_up(neighbor)
 
