@@ -197,7 +197,7 @@ class _Conversation:
                 yield told
 
     def is_lost(self, told: Told) -> bool:
-        """Tell whether a session of ours may be gone; of one that is removed bfdd says PATH_DOWN."""
+        """Tell whether a session of ours may be gone; bfdd calls a removed one PATH_DOWN."""
         removed = told.status is None or told.status.diagnostic is Diagnostic.PATH_DOWN
         return removed and told.key in self._ours
 

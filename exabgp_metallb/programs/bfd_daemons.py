@@ -1,0 +1,244 @@
+"""FRR's bfdd, and zebra where it must be, kept alive beside ExaBGP by the parent of both.
+
+The speaker knows whether anybody wants BFD, and must not be bfdd's parent: routers take the end of
+bfdd for the end of this node, so it has to outlive speaker and ExaBGP. So the speaker leaves a note
+(`ask`) in the state folder, and the parent does what the note says. It is still there after a
+restart of the machine: BFD is ready when the BGP sessions come up.
+
+The daemons have sockets, process ids and configuration in a folder of their own, so they meet no
+other FRR of the host but at the UDP ports. zebra is left out while no session needs it: it takes
+part in the kernel's routing table and wants CAP_NET_ADMIN.
+"""
+
+import enum
+import grp
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loguru import logger
+
+from exabgp_metallb.adapters.files.aside import write_aside
+from exabgp_metallb.values.bfd import BfdSession
+
+PROGRAMS = Path("/usr/lib/frr")  # where Debian, RHEL and FRR's own packages have them
+USER = GROUP = "frr"  # whom they run as, if we are root
+FOLDER_NAME, NOTE_NAME = "bfd", "bfd.wanted"
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between two starts, doubled each time
+LASTING_SECONDS = 60.0  # a daemon that lived so long is started again at once
+STOP_SECONDS = 2.0
+
+ZEBRA_OPTIONS = ("-r", "-K", "2000000")
+"""Leave in the kernel what routes another FRR has put there. zebra sweeps them away at its end, and
+so many seconds after its start; 4294967295 was seen to mean at once."""
+
+ZEBRA_CONF = "no zebra nexthop kernel enable\n"  # make no next-hop objects in the kernel
+
+
+class Need(enum.StrEnum):
+    """Which daemons are wanted; the value is the note's text."""
+
+    NOTHING = ""
+    BFDD = "bfdd"
+    ZEBRA_TOO = "zebra bfdd"
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The daemons, in the order in which they are started."""
+        return tuple(self.value.split())
+
+
+def need_of(sessions: Iterable[BfdSession]) -> Need:
+    """Return which daemons these sessions need."""
+    every = tuple(sessions)
+    if any(session.needs_zebra for session in every):
+        return Need.ZEBRA_TOO
+    return Need.BFDD if every else Need.NOTHING
+
+
+def not_installed(need: Need) -> tuple[Path, ...]:
+    """Return the programs that are wanted and not there."""
+    paths = (PROGRAMS / name for name in need.programs)
+    return tuple(path for path in paths if not os.access(path, os.X_OK))
+
+
+def ask(state_dir: Path, need: Need) -> None:
+    """Leave the note for the parent.
+
+    Raises:
+        OSError: the state folder cannot be written.
+    """
+    note = state_dir / NOTE_NAME
+    if asked(state_dir) != need:
+        write_aside(note, need.value.encode("ascii"), mode=0o600)
+
+
+def asked(state_dir: Path) -> Need:
+    """Read the note; none, or one that cannot be read, asks for nothing."""
+    try:
+        return Need((state_dir / NOTE_NAME).read_text("ascii"))
+    except (OSError, ValueError):
+        return Need.NOTHING
+
+
+@dataclass(slots=True)
+class _Daemon:
+    """One daemon, started again when it ends."""
+
+    name: str
+    folder: Path
+    user: str
+    group: str
+    child: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    pause: float = field(default=0.0)
+
+    @property
+    def runs(self) -> bool:
+        return self.child is not None and self.child.poll() is None
+
+    def start(self, now: float) -> None:
+        """Start it; its folder is its working directory, which spares it our folder's rights."""
+        self._end_forerunner()
+        command = [
+            str(PROGRAMS / self.name),
+            *("--config_file", f"{self.name}.conf"),
+            *("--pid_file", f"{self.name}.pid"),
+            *("--vty_socket", "."),
+            *("--socket", "./zserv.api"),
+            *("--user", self.user, "--group", self.group),
+            *("--vty_port", "0"),
+            *("--log", "stdout", "--log-level", "warnings"),
+            *(("--bfdctl", "./bfdd.sock") if self.name == "bfdd" else ZEBRA_OPTIONS),
+        ]
+        self.started_at = now
+        self.child = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,
+            start_new_session=True,
+        )
+
+    def stop(self) -> None:
+        """End it, by force if it must be."""
+        if self.child is None:
+            return
+        if self.child.poll() is None:
+            self.child.terminate()
+            try:
+                self.child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+        self.child, self.pause = None, 0.0
+
+    def _end_forerunner(self) -> None:
+        """End the daemon that a killed parent left: it changed its user, so the kernel did not."""
+        pid_file = self.folder / f"{self.name}.pid"
+        try:
+            pid = int(pid_file.read_text())
+            if Path(f"/proc/{pid}/cwd").resolve() == self.folder.resolve():
+                os.kill(pid, signal.SIGKILL)
+        except (OSError, ValueError):
+            return
+
+
+class BfdDaemons:
+    """Keeps the daemons that the note asks for.
+
+    Args:
+        state_dir: where the note is, and the daemons' folder.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._folder = state_dir / FOLDER_NAME
+        self._daemons: dict[str, _Daemon] = {}
+        self._need = Need.NOTHING
+        self._refused = False
+
+    def start(self) -> None:
+        """Do nothing yet: `check` does what the note says."""
+
+    def check(self, now: float) -> None:
+        """Start and end what there is to; call it each second.
+
+        Args:
+            now: in monotonic seconds.
+        """
+        need = asked(self._state_dir)
+        if need is Need.BFDD and self._need is Need.ZEBRA_TOO:
+            need = self._need  # to end zebra bfdd would have to be started again
+        if need is not self._need:
+            self._change(need)
+        for daemon in self._daemons.values():
+            self._keep(daemon, now)
+
+    def stop(self) -> None:
+        """End them: bfdd tells the routers."""
+        for daemon in reversed(self._daemons.values()):
+            daemon.stop()
+        self._daemons = {}
+
+    def _change(self, need: Need) -> None:
+        """Begin anew: bfdd learns of interfaces from a zebra that is there before it."""
+        self.stop()
+        self._need = need
+        if need is Need.NOTHING or not_installed(need):  # the speaker tells what is missing
+            return
+        try:
+            account = _account()
+            self._furnish(need, account)
+        except OSError as error:
+            logger.error("{}: {}: no BFD", error.filename or self._folder, error.strerror)
+        except LookupError as error:
+            logger.error("no BFD: FRR's daemons need a user with a name: {}", error)
+        else:
+            self._daemons = {name: _Daemon(name, self._folder, *account) for name in need.programs}
+
+    def _furnish(self, need: Need, account: tuple[str, str]) -> None:
+        self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for name in need.programs:
+            conf = self._folder / f"{name}.conf"
+            write_aside(conf, (ZEBRA_CONF if name == "zebra" else "").encode("ascii"), mode=0o644)
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, *account)
+
+    def _keep(self, daemon: _Daemon, now: float) -> None:
+        if daemon.runs:
+            return
+        if daemon.child is not None:
+            self._ended(daemon, daemon.child.returncode, now)
+        if now >= daemon.started_at + daemon.pause:
+            try:
+                daemon.start(now)
+            except OSError as error:
+                logger.error("{}: {}", PROGRAMS / daemon.name, error.strerror)
+                daemon.pause = LONGEST_PAUSE_SECONDS
+
+    @staticmethod
+    def _ended(daemon: _Daemon, status: int, now: float) -> None:
+        daemon.child = None
+        lasted = now - daemon.started_at >= LASTING_SECONDS
+        again = 0.0 if lasted else max(2 * daemon.pause, SHORTEST_PAUSE_SECONDS)
+        daemon.pause = min(again, LONGEST_PAUSE_SECONDS)
+        logger.error(
+            "FRR's {} ended with status {}: it is started again; BGP sessions stay as they are",
+            daemon.name,
+            status,
+        )
+
+
+def _account() -> tuple[str, str]:
+    """Return whom the daemons run as: FRR's own user and group, or ours if we are not root."""
+    if os.geteuid() == 0:
+        pwd.getpwnam(USER)  # whom FRR's packages bring along
+        return USER, GROUP
+    return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
