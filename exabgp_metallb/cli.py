@@ -323,7 +323,10 @@ def run(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- as no
     given = _node(managed=True, **options)
     settings = environment(given.environment())
     try:
-        ctx.exit(Supervisor(given.conf, settings).run())
+        supervisor = Supervisor(
+            given.conf, settings, control=given.socket, drain_seconds=given.drain_seconds
+        )
+        ctx.exit(supervisor.run())
     except OSError as error:
         place = error.filename or given.conf
         raise Failure(f"{place}: {error.strerror}: set --state-dir to a folder of ours") from error

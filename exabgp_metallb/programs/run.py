@@ -5,6 +5,9 @@ sees that the configuration ExaBGP starts on is one that ExaBGP can read: the la
 that the sessions of before are there at once, or one that holds our process alone.
 
 No ExaBGP outlives its parent, however that ends: the next one would fight it for the sessions.
+
+ExaBGP itself ends its sessions with a bare FIN. So the speaker is asked to drain the node before
+ExaBGP is told to end; one that does not answer holds nothing up.
 """
 
 import ctypes
@@ -18,13 +21,16 @@ from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from threading import Thread, Timer
 from types import FrameType
 
 from loguru import logger
 
+from exabgp_metallb.adapters.control import ask
 from exabgp_metallb.adapters.exabgp import conf
 from exabgp_metallb.adapters.files.aside import write_aside
-from exabgp_metallb.errors import ExabgpError
+from exabgp_metallb.decisions.drain import longest
+from exabgp_metallb.errors import ControlError, ExabgpError, UsageError
 
 SPEAKER_COMMAND = (sys.executable, "-m", "exabgp_metallb", "speaker")
 """What exabgp.conf runs. Settings go through the environment, so the file does not hold them."""
@@ -32,9 +38,12 @@ SPEAKER_COMMAND = (sys.executable, "-m", "exabgp_metallb", "speaker")
 STARTS = 5  # of ExaBGP within STARTS_SECONDS; whatever ends it more often than that will again
 STARTS_SECONDS = 300.0
 STOP_SECONDS = 5.0  # ExaBGP gives its processes two
+ALIVE_SECONDS = 10.0  # for a speaker to show that it lives, before it is asked to drain
+MARGIN_SECONDS = 5.0  # beyond the time that a drain takes at most
 
 EXABGP_ENVIRONMENT: Mapping[str, str] = {
     "exabgp_api_ack": "true",  # the window counts answers
+    "exabgp_api_chunk": "10",  # rows: 500 between two looks at its peers, and not 50
     "exabgp_api_cli": "false",  # no named pipes: nothing but the speaker gives orders
     "exabgp_cache_attributes": "true",
     "exabgp_daemon_daemonize": "false",
@@ -43,6 +52,11 @@ EXABGP_ENVIRONMENT: Mapping[str, str] = {
     "exabgp_log_level": "ERROR",  # a warning is each attempt at a session, and the speaker tells
 }
 """ExaBGP's settings, each as the environment variable that its env file would hold."""
+
+ENVFILE = "EXABGP_ENVFILE"
+ENVFILE_NAME = "exabgp.env"
+ENVFILE_TEXT = "# ExaBGP's settings are in the environment that `exabgp-metallb run` gives it.\n"
+"""Without a file ExaBGP logs, at each start, an error that tells to make one."""
 
 LOCK_NAME = "run.lock"
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -54,11 +68,19 @@ class Supervisor:
     Args:
         path: of exabgp.conf.
         environment: for ExaBGP and the speaker below it.
+        control: the speaker's control socket.
+        drain_seconds: that routers are given to turn to other nodes before ExaBGP ends; 0 ends it
+            without a drain.
     """
 
-    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path, environment: Mapping[str, str], *, control: Path, drain_seconds: float
+    ) -> None:
         self._path = path
-        self._environment = environment
+        self._envfile = path.parent / ENVFILE_NAME
+        self._environment = {ENVFILE: str(self._envfile), **environment}
+        self._control = control
+        self._drain_seconds = drain_seconds
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
         self._starts: deque[float] = deque(maxlen=STARTS)
@@ -68,7 +90,9 @@ class Supervisor:
 
         Raises:
             OSError: the folder of exabgp.conf cannot be used.
+            UsageError: ExaBGP refuses to run as our user and group.
         """
+        refuse_user(os.geteuid(), os.getegid())
         folder = self._path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / LOCK_NAME).open("w") as lock:
@@ -99,6 +123,7 @@ class Supervisor:
 
     def _prepare(self) -> None:
         """See to it that there is a configuration on which ExaBGP starts."""
+        write_aside(self._envfile, ENVFILE_TEXT.encode("ascii"), mode=0o600)
         if self._path.exists():
             try:
                 conf.validate(self._path)
@@ -122,13 +147,37 @@ class Supervisor:
         return self._child.wait()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- signal's own
-        self._stopping = True
+        again, self._stopping = self._stopping, True
         child = self._child
         if child is None or child.poll() is not None:
             return
-        child.terminate()
-        signal.signal(signal.SIGALRM, lambda *_: child.kill())
-        signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
+        if again or not self._drain_seconds:
+            _end(child)
+        else:
+            Thread(target=self._drain, args=(child,), name="drain", daemon=True).start()
+
+    def _drain(self, child: "subprocess.Popen[bytes]") -> None:
+        """Have the speaker drain the node, then end ExaBGP."""
+        try:
+            ask(self._control, {"do": "status"}, seconds=ALIVE_SECONDS)
+            logger.info("draining before the end; a second signal ends it at once")
+            patience = longest(self._drain_seconds) + MARGIN_SECONDS
+            request = {"do": "stop", "seconds": self._drain_seconds}
+            answer = ask(self._control, request, seconds=patience)
+        except ControlError as error:
+            logger.warning("{}: ending without a drain", error)
+        else:
+            if not answer.get("reached"):
+                logger.warning("the speaker did not drain: {}", answer)
+        _end(child)
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """End ExaBGP in its own way, and by force when that takes too long."""
+    child.terminate()
+    timer = Timer(STOP_SECONDS, child.kill)
+    timer.daemon = True
+    timer.start()
 
 
 def _end_with_parent(parent: int) -> None:
@@ -149,6 +198,30 @@ def environment(
     """
     user = {"exabgp_daemon_user": _user()}
     return {**inherited, **EXABGP_ENVIRONMENT, **user, **own}
+
+
+def refuse_user(uid: int, gid: int) -> None:
+    """Refuse a user and group as whom ExaBGP would end at once (reactor/daemon.py).
+
+    Where one of them is 0 it makes itself the user whose name it was given, so that one must exist
+    and have exactly these ids.
+
+    Raises:
+        UsageError: with what would be right.
+    """
+    if uid and gid:
+        return
+    import pwd  # noqa: PLC0415 -- needed once
+
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        entry = None
+    if entry is None or entry.pw_gid != gid:
+        raise UsageError(
+            f"ExaBGP does not run as user {uid} with group {gid}: give both another number than 0, "
+            "such as runAsUser and runAsGroup 65534, or `docker run --user 65534:65534`"
+        )
 
 
 def _user() -> str:

@@ -1,22 +1,29 @@
 """The parent of ExaBGP, with a real ExaBGP below it, which needs neither root nor a router."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from threading import Event
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
+from exabgp_metallb.adapters.control import Answer, ControlServer, Message
 from exabgp_metallb.adapters.exabgp import conf
+from exabgp_metallb.errors import UsageError
+from exabgp_metallb.programs import run
 from exabgp_metallb.programs.run import (
     EXABGP_ENVIRONMENT,
     SPEAKER_COMMAND,
     STARTS,
     Supervisor,
     environment,
+    refuse_user,
 )
 from tests.integration.lab.waiting import wait_for
 from tests.unit.adapters.test_conf import PLAIN, sessions
@@ -34,6 +41,11 @@ def handlers() -> Iterator[None]:
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
+
+
+def supervisor(path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Supervisor:
+    """Return a parent whose speaker is nowhere."""
+    return Supervisor(path, environment, control=path.parent / "none", drain_seconds=0.0)
 
 
 def test_the_environment_of_exabgp(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +67,7 @@ def test_exabgp_starts_on_a_file_that_it_can_read(before: str | None, tmp_path: 
     path = tmp_path / "exabgp.conf"
     if before is not None:
         path.write_text(before, errors="surrogateescape")
-    Supervisor(path, {})._prepare()
+    supervisor(path)._prepare()
     assert path.read_text() == ALONE
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -65,7 +77,7 @@ def test_exabgp_starts_on_the_sessions_of_before(tmp_path: Path) -> None:
     path = tmp_path / "exabgp.conf"
     text = conf.render(sessions(PLAIN), run=SPEAKER_COMMAND)
     path.write_text(text)
-    Supervisor(path, {})._prepare()
+    supervisor(path)._prepare()
     assert path.read_text() == text
 
 
@@ -74,7 +86,7 @@ def test_an_exabgp_that_cannot_be_kept_alive_is_given_up(
 ) -> None:
     """After a few starts, with status 1: the supervisor above may know better."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    assert Supervisor(tmp_path / "state" / "exabgp.conf", dict(os.environ)).run() == 1
+    assert supervisor(tmp_path / "state" / "exabgp.conf", dict(os.environ)).run() == 1
     assert told.count("ExaBGP ended with status 1: it is started again") == STARTS
     assert told.count("giving up") == 1
 
@@ -151,7 +163,7 @@ def test_a_second_one_does_not_start(family: Family, tmp_path: Path, told: Told)
     """Two would fight for the sessions of one node; the first is not disturbed."""
     below = family.below()
     state = tmp_path / "manifests" / "state"
-    assert Supervisor(state / "exabgp.conf", {}).run() == 1
+    assert supervisor(state / "exabgp.conf").run() == 1
     assert told.count(f"{state}: another `exabgp-metallb run` uses it") == 1
     assert all(map(is_alive, below))
 
@@ -169,3 +181,144 @@ def test_a_state_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     assert done.stderr == (
         "Error: /proc/nowhere: No such file or directory: set --state-dir to a folder of ours\n"
     )
+
+
+@pytest.fixture
+def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
+    """Return a child in ExaBGP's place."""
+    child = subprocess.Popen(["sleep", "600"])
+    yield child
+    child.kill()
+    child.wait()
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[Callable[[Answer], Supervisor]]:
+    """Return what makes a parent whose speaker answers so."""
+    servers: list[ControlServer] = []
+
+    def start(answer: Answer) -> Supervisor:
+        server = ControlServer(tmp_path / "s", answer)
+        server.start()
+        servers.append(server)
+        return Supervisor(tmp_path / "c", {}, control=tmp_path / "s", drain_seconds=7.0)
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def test_the_node_is_drained_before_exabgp_ends(
+    control: Callable[[Answer], Supervisor], sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    """For as long as the options say, and ExaBGP runs until that is done."""
+    asked: list[tuple[Message, int | None]] = []
+
+    def answer(request: Message) -> Message:
+        asked.append((request, sleeper.poll()))
+        return {"phase": "closed", "reached": True}
+
+    control(answer)._drain(sleeper)
+    assert sleeper.wait(WAIT_SECONDS) == -signal.SIGTERM
+    assert asked == [({"do": "status"}, None), ({"do": "stop", "seconds": 7.0}, None)]
+
+
+def test_a_speaker_that_hangs_holds_up_no_end(
+    control: Callable[[Answer], Supervisor],
+    sleeper: "subprocess.Popen[bytes]",
+    told: Told,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is waited for as long as a busy one may take."""
+    monkeypatch.setattr(run, "ALIVE_SECONDS", 0.05)
+    free = Event()
+
+    def answer(_: Message) -> Message:
+        free.wait(WAIT_SECONDS)
+        return {}
+
+    control(answer)._drain(sleeper)
+    free.set()
+    assert sleeper.wait(WAIT_SECONDS) == -signal.SIGTERM
+    assert told.count("does not answer within 0.05 s: ending without a drain") == 1
+
+
+def test_a_speaker_that_is_gone_holds_up_no_end(
+    sleeper: "subprocess.Popen[bytes]", tmp_path: Path, told: Told
+) -> None:
+    """As after a crash."""
+    supervisor(tmp_path / "c")._drain(sleeper)
+    assert sleeper.wait(WAIT_SECONDS) == -signal.SIGTERM
+    assert told.count("no speaker listens there") == 1
+
+
+def test_a_drain_that_somebody_takes_back_ends_all_the_same(
+    control: Callable[[Answer], Supervisor], sleeper: "subprocess.Popen[bytes]", told: Told
+) -> None:
+    """The unit is to stop; it is said."""
+    control(lambda _: {"phase": "serving", "reached": False})._drain(sleeper)
+    assert sleeper.wait(WAIT_SECONDS) == -signal.SIGTERM
+    assert told.count("the speaker did not drain") == 1
+
+
+def test_a_second_signal_ends_it_at_once(
+    control: Callable[[Answer], Supervisor], sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    """Whoever does not want to wait."""
+    free, begun = Event(), Event()
+
+    def answer(request: Message) -> Message:
+        if request["do"] == "stop":
+            begun.set()
+            free.wait(WAIT_SECONDS)
+        return {"reached": True}
+
+    parent = control(answer)
+    parent._child = sleeper
+    parent._stop(signal.SIGTERM, None)
+    assert begun.wait(WAIT_SECONDS)
+    assert sleeper.poll() is None
+    parent._stop(signal.SIGTERM, None)
+    assert sleeper.wait(WAIT_SECONDS) == -signal.SIGTERM
+    free.set()
+
+
+ENTRIES = {0: 0, 1000: 1000, 500: 0}  # passwd: group by user
+
+
+@pytest.mark.parametrize(
+    ("uid", "gid", "runs"),
+    [
+        pytest.param(0, 0, True, id="root"),
+        pytest.param(1000, 1000, True, id="somebody"),
+        pytest.param(65534, 65534, True, id="nobody, with a name or not"),
+        pytest.param(4711, 1000, True, id="without a name"),
+        pytest.param(4711, 0, False, id="docker run --user 4711"),
+        pytest.param(500, 0, True, id="a user of group 0"),
+        pytest.param(1000, 0, False, id="a group that is not the user's"),
+        pytest.param(0, 1000, False, id="root of another group"),
+    ],
+)
+def test_users_as_whom_exabgp_would_not_run(
+    uid: int,
+    gid: int,
+    runs: bool,  # noqa: FBT001 -- a column
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are told what would be right, and ExaBGP does not end again and again."""
+
+    def getpwuid(number: int) -> SimpleNamespace:
+        return SimpleNamespace(pw_gid=ENTRIES[number])
+
+    monkeypatch.setattr(pwd, "getpwuid", getpwuid)
+    if runs:
+        refuse_user(uid, gid)
+        return
+    with pytest.raises(UsageError, match="runAsUser and runAsGroup 65534"):
+        refuse_user(uid, gid)
+
+
+def test_exabgp_gives_no_advice(family: Family) -> None:
+    """Its settings come in the environment; it would ask for a file of them at each start."""
+    family.below()
+    assert "environment file missing" not in family.log.read_text()
