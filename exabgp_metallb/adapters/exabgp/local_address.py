@@ -22,10 +22,13 @@ def local_address(neighbor: Address) -> Address | None:
     Args:
         neighbor: a link-local one with its interface as zone.
     """
-    family = socket.AF_INET if neighbor.version == 4 else socket.AF_INET6
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((str(neighbor), DISCARD_PORT))
+        found = socket.getaddrinfo(
+            str(neighbor), DISCARD_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )
+        family, kind, _, _, place = found[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(place)
             return ip_address(probe.getsockname()[0].partition("%")[0])
     except OSError:
         return None

@@ -139,8 +139,10 @@ def _paths(text: str) -> Iterator[tuple[Prefix, int, dict[str, str]]]:
 def _path(attributes: dict[str, str], *, external: bool) -> Path:
     """Turn BIRD's attributes into a path; it gives eBGP routes a local-pref of its own."""
     med, local_pref = attributes.get("med"), attributes.get("local_pref")
+    # A global one, then a link-local one; it writes "::" where there is no global one.
+    next_hop = next(hop for hop in attributes["next_hop"].split() if hop != "::")
     return Path(
-        next_hop=ip_address(attributes["next_hop"].split()[0]),  # a link-local one may follow
+        next_hop=ip_address(next_hop),
         as_path=tuple(map(int, re.findall(r"\d+", attributes.get("as_path", "")))),
         med=None if med is None else int(med),
         local_pref=None if external or local_pref is None else int(local_pref),

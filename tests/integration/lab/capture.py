@@ -56,18 +56,22 @@ class Update:
 
 
 class Capture:
-    """A tcpdump on one interface of a host, as a context."""
+    """A tcpdump on one interface of a host, as a context.
+
+    Attributes:
+        path: of the file with the packets.
+    """
 
     def __init__(self, host: Host, interface: str = "eth0", port: int = 179) -> None:
         name = f"capture-{host.name}-{interface}"
-        self._file = host.lab.folder / f"{name}.pcap"
-        self._file.unlink(missing_ok=True)
+        self.path = host.lab.folder / f"{name}.pcap"
+        self.path.unlink(missing_ok=True)
         self._tcpdump = Daemon(
             host,
             [
                 *("tcpdump", "-i", interface, "-n", "-s", "0", "-B", "16384", "-Z", "root"),
                 # Without these two a packet waits for others before it is handed on.
-                *("-U", "--immediate-mode", "-w", str(self._file), f"tcp port {port}"),
+                *("-U", "--immediate-mode", "-w", str(self.path), f"tcp port {port}"),
             ],
             output=host.lab.folder / f"{name}.log",
         )
@@ -137,9 +141,9 @@ class Capture:
         return b"listening on" in self._tcpdump.output.read_bytes()
 
     def _read(self) -> Iterator[Message]:
-        if not self._file.exists():
+        if not self.path.exists():
             return
-        with self._file.open("rb") as file:
+        with self.path.open("rb") as file:
             head = file.read(PCAP_HEADER.size)
             if len(head) < PCAP_HEADER.size:
                 return

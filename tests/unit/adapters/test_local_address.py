@@ -1,7 +1,7 @@
 """Our end of a session: what a host lacks for it is told with the field that asks for it."""
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -10,12 +10,19 @@ from exabgp_metallb.decisions.sessions import session
 from exabgp_metallb.values.intent import Peer
 from exabgp_metallb.values.objects import Node
 
+LOOPBACK = ip_network("127.0.0.0/8")
 LOOP = Peer(name="r1", my_asn=64512, peer_asn=64513, address=ip_address("127.0.0.2"))
 
 
 def test_the_loopback_speaks_to_itself() -> None:
     """The kernel's routes know the source of every packet."""
-    assert str(local_address(ip_address("127.0.0.2"))).startswith("127.")
+    assert local_address(ip_address("127.0.0.2")) in LOOPBACK
+
+
+@pytest.mark.parametrize("neighbor", ["fe80::1", "fe80::1%none0"])
+def test_no_way_has_no_source(neighbor: str) -> None:
+    """A link-local neighbor of no link, or of one that is not there."""
+    assert local_address(ip_address(neighbor)) is None
 
 
 @pytest.mark.parametrize(
