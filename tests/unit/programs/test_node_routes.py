@@ -318,16 +318,18 @@ def test_the_phases_of_a_drain(phase: Phase, wanted: dict[Prefix, Attributes]) -
 
 
 def test_others_take_over_from_a_node_that_drains_and_not_from_one_that_stops() -> None:
-    """A stop of this program alone moves nothing that outlives it; a drain that ends in one does."""
+    """A stop alone moves nothing that outlives this program; a drain that ends in one does."""
     routes = routes_of(*SERVED)
-    routes.drain(Phase.WORSE, Goal.STOP)
-    assert not routes.leaving
-    routes.drain(Phase.WORSE)
-    assert routes.leaving
-    routes.drain(Phase.CLOSED, Goal.STOP)
-    assert routes.leaving
-    routes.drain(Phase.SERVING, Goal.SERVE)
-    assert not routes.leaving
+    leaving = []
+    for phase, goal in (
+        (Phase.WORSE, Goal.STOP),
+        (Phase.WORSE, Goal.DRAIN),
+        (Phase.CLOSED, Goal.STOP),
+        (Phase.SERVING, Goal.SERVE),
+    ):
+        routes.drain(phase, goal)
+        leaving.append(routes.leaving)
+    assert leaving == [False, True, True, False]
 
 
 def test_a_service_that_moves_while_the_node_drains() -> None:
