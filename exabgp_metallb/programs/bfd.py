@@ -7,13 +7,22 @@ BGP goes on without BFD.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from loguru import logger
 
-from exabgp_metallb.adapters.bfd.client import Away, BfddEvent, BfddListener, Reached, Refused
+from exabgp_metallb.adapters.bfd.client import (
+    Away,
+    BfddClient,
+    BfddEvent,
+    BfddListener,
+    Reached,
+    Refused,
+)
 from exabgp_metallb.adapters.bfd.control import Told
+from exabgp_metallb.adapters.bfd.reach import reach
 from exabgp_metallb.adapters.exabgp.dialogue import Notice
 from exabgp_metallb.adapters.source import OnDeath
 from exabgp_metallb.decisions.bfd import HOLD_SECONDS, UNKNOWN, Reach, Watch, bfd_sessions
@@ -23,6 +32,7 @@ from exabgp_metallb.programs.parts import Neighbors, Post
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.bfd import BfdKey, BfdSession, BfdState, BfdStatus, Diagnostic
 
+AUTO, OFF = "auto", "off"  # what the option `--bfd` may be beside a folder
 PATIENCE_SECONDS = 10.0  # for a bfdd that is being started
 LOOK_SECONDS = 10.0  # between two looks at how a neighbor with no BFD session is reached
 
@@ -331,15 +341,19 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
-def chosen(choice: str, state_dir: Path) -> tuple[Engine, Path]:
-    """Return whose bfdd it is, and the folder of its sockets.
+def bfd_part(choice: str, state_dir: Path, post: Post, neighbors: Neighbors) -> Bfd:
+    """Return the part as the option asks for it.
 
     Args:
-        choice: the option: "off", "auto", or a folder.
+        choice: "off"; "auto", where our parent starts bfdd; or the folder of a bfdd's sockets.
         state_dir: of ours.
+        post: see Bfd.
+        neighbors: see Bfd.
     """
-    if choice == "off":
-        return Off(), state_dir
-    if choice == "auto":
-        return Own(state_dir), state_dir / FOLDER_NAME
-    return Others(), Path(choice)
+    engine: Engine = Others()
+    folder = Path(choice)
+    if choice == AUTO:
+        engine, folder = Own(state_dir), state_dir / FOLDER_NAME
+    elif choice == OFF:
+        engine = Off()
+    return Bfd(post, neighbors, engine, connect=partial(BfddClient, folder), reach=reach)

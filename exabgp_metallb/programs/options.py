@@ -33,6 +33,8 @@ class Options:
         metrics: where to serve metrics and health; None serves none.
         drain_seconds: that routers are given to turn to other nodes before the node stops; 0: it
             stops as if it crashed.
+        bfd: "auto": `run` starts FRR's bfdd when a BFDProfile is used; "off"; or the folder of the
+            sockets of a bfdd that somebody else runs.
         log_level: debug, info, warning or error.
         log_format: text or json.
     """
@@ -47,6 +49,7 @@ class Options:
     process: str
     metrics: tuple[str, int] | None = None
     drain_seconds: float = 5.0
+    bfd: str = "auto"
     log_level: str = "info"
     log_format: str = "text"
 
@@ -87,6 +90,7 @@ class Options:
             "managed": str(self.managed).lower(),
             "metrics": metrics,
             "drain_seconds": self.drain_seconds,
+            "bfd": self.bfd,
             "log_level": self.log_level,
             "log_format": self.log_format,
         }

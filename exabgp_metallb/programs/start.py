@@ -28,6 +28,7 @@ from exabgp_metallb.adapters.kubernetes.watch import Pace
 from exabgp_metallb.adapters.source import Away, Back, Listener, OnDeath, thread
 from exabgp_metallb.errors import ExabgpError, SourceError
 from exabgp_metallb.parsing.objects import KINDS
+from exabgp_metallb.programs.bfd import bfd_part
 from exabgp_metallb.programs.control_socket import ControlSocket
 from exabgp_metallb.programs.options import Options, written
 from exabgp_metallb.programs.parts import Neighbors, Part, Post
@@ -173,11 +174,13 @@ class Composition:
             return FolderSource(options.manifests, options.namespace, on_death)
         return ClusterSource(options, on_death, self._connected)
 
-    def parts(self, post: Post, neighbors: Neighbors) -> Sequence[Part]:  # noqa: ARG002 -- not yet
+    def parts(self, post: Post, neighbors: Neighbors) -> Sequence[Part]:
         """Make what the node does beside its routes."""
-        parts: list[Part] = []
-        if self._options.manifests is None:
-            statuses = Statuses(post, namespace=self._options.namespace)
+        options = self._options
+        bfd = bfd_part(options.bfd, options.state_dir, post, neighbors)
+        parts: list[Part] = [bfd] if options.managed else []  # BFDProfiles are of BGPPeers
+        if options.manifests is None:
+            statuses = Statuses(post, namespace=options.namespace, bfd=bfd.state)
             self._connected.append(statuses.connected)
             parts.append(statuses)
         return parts
