@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, ip_network
 import pytest
 
 from tests.integration.lab.frr import FrrFactory, FrrRouter
+from tests.integration.lab.history import Kind
 from tests.integration.lab.network import Host, Lab
 from tests.integration.lab.router import NeighborConfig, Path, RouterConfig, RouterFactory
 from tests.integration.lab.waiting import wait_for
@@ -133,6 +134,28 @@ def test_routers_hold_med_and_prepended_paths(
         wait(*now)
     assert held.withdrawals_seen(mark) == []
     assert held.establishments(node1.ipv4) == 1
+
+
+def test_a_new_speaker_finds_them_as_they_are(
+    tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: NodeFactory
+) -> None:
+    """ExaBGP shows all of them as they were asked for, so nothing is announced again."""
+    manifests.put(
+        node(node1.name, node1.ipv4),
+        peer("tor", tor.ipv4, asn=NODE_ASN, peer_asn=ROUTER_ASN),
+        advertisement("all", med=5, asPathPrepend=2, linkBandwidth="endpoints"),
+        service("web", "192.0.2.1"),
+        slice_of("web", "node1"),
+    )
+    held = router(tor, config(NODE_ASN, node1))
+    running = start(node1)
+    held.wait_next_hops({WEB: [NODE1]})
+    mark = held.mark()
+    running.kill_speaker()
+    manifests.put(service("more", "192.0.2.2"), slice_of("more", "node1"))
+    held.wait_next_hops({WEB: [NODE1], "192.0.2.2/32": [NODE1]})
+    told = [(event.kind, event.prefix) for event in held.events_since(mark)]
+    assert told == [(Kind.ANNOUNCED, ip_network("192.0.2.2/32"))]
 
 
 @asns
