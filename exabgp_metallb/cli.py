@@ -291,6 +291,13 @@ _NODE_OPTIONS = (
         show_default=True,
         help="How long routers are given to turn to other nodes before a stop; 0: do not drain.",
     ),
+    twin(
+        "bfd",
+        default="auto",
+        show_default=True,
+        metavar="auto|off|DIR",
+        help="FRR's bfdd for BFDProfiles: `run` starts one, none, or the one with sockets in DIR.",
+    ),
     _METRICS,
     *_LOG_OPTIONS,
 )
