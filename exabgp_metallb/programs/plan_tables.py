@@ -5,17 +5,16 @@ forms tell it. What is wrong comes last, since the end is what a terminal shows.
 kubectl's output, without lines, so that a table can also be searched and copied.
 """
 
-import io
 from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TextIO
 
-from rich.box import Box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from exabgp_metallb.programs import tables
 from exabgp_metallb.programs.plan_format import (
     CheckDocument,
     FaultRow,
@@ -26,11 +25,10 @@ from exabgp_metallb.programs.plan_format import (
     RouteRow,
     SessionRow,
 )
-from exabgp_metallb.programs.terminal import clean, width
+from exabgp_metallb.programs.terminal import clean
 from exabgp_metallb.values.reasons import Reason
 
 NAMES_IN_A_CELL = 4
-_NO_LINES: Box | None = None
 _INDENT = (0, 0, 0, 2)
 
 _LEFT_TO_OTHERS = (Reason.NOT_OWNER, Reason.NO_MATCHING_ADVERTISEMENT)
@@ -42,69 +40,26 @@ _Announcers = Mapping[str, Sequence[str]]
 
 def plan_text(document: PlanDocument, stream: TextIO) -> str:
     """Return the whole plan, in the width and colours of the stream that it is for."""
-    console = _console(stream)
+    console = tables.console(stream)
     bgp = _announcers({name: plan["bgp"] for name, plan in document["nodes"].items()})
     l2 = _announcers({name: plan["l2"] for name, plan in document["nodes"].items()})
     if document["services"]:
-        _title(console, "Services")
+        tables.title(console, "Services")
         _services(console, document, bgp, l2)
     for name, plan in document["nodes"].items():
-        _title(console, f"Node {clean(name)}")
+        tables.title(console, f"Node {clean(name)}")
         _node(console, plan, announced=bgp.keys() | l2.keys())
     _faults(console, document)
-    _end(console, _verdict(document), _counts(document))
-    return _text_of(console)
+    tables.end(console, _verdict(document), _counts(document))
+    return tables.text_of(console)
 
 
 def check_text(document: CheckDocument, stream: TextIO) -> str:
     """Return what is wrong, in the width and colours of the stream that it is for."""
-    console = _console(stream)
+    console = tables.console(stream)
     _faults(console, document)
-    _end(console, _verdict(document))
-    return _text_of(console)
-
-
-def _console(stream: TextIO) -> Console:
-    return Console(
-        file=io.StringIO(),
-        force_terminal=stream.isatty(),
-        width=width(stream),
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
-
-
-def _text_of(console: Console) -> str:
-    assert isinstance(console.file, io.StringIO)  # noqa: S101 -- _console made it
-    lines = console.file.getvalue().splitlines()
-    return "".join(f"{line.rstrip()}\n" for line in lines)
-
-
-def _title(console: Console, title: str, style: str = "bold") -> None:
-    _space(console)
-    console.print(Text(title, style=style))
-
-
-def _end(console: Console, *lines: Text) -> None:
-    _space(console)
-    for line in lines:
-        console.print(line)
-
-
-def _space(console: Console) -> None:
-    if console.file.tell():
-        console.print()
-
-
-def _table(headers: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    table = Table(box=_NO_LINES, pad_edge=False, padding=(0, 2, 0, 0), header_style="cyan")
-    for header in headers:
-        table.add_column(header.upper(), overflow="fold")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
-    return table
+    tables.end(console, _verdict(document))
+    return tables.text_of(console)
 
 
 def _announcers(rows: Mapping[str, Sequence[RouteRow] | Sequence[L2Row]]) -> _Announcers:
@@ -128,7 +83,7 @@ def _services(console: Console, document: PlanDocument, bgp: _Announcers, l2: _A
         for row in document["services"]
     ]
     headers = ("Service", "Address", "Pool", *columns)
-    console.print(Padding(_table(headers, rows), _INDENT))
+    console.print(Padding(tables.table(headers, rows), _INDENT))
     notes = [row for row in document["services"] if row["message"] is not None]
     for place, row in enumerate(notes):
         note = Text(f"{clean(row['service'])}: ") + Text(clean(str(row["message"])), style="yellow")
@@ -144,7 +99,7 @@ def _names(nodes: Sequence[str], every: int) -> str:
 def _node(console: Console, plan: NodePlan, *, announced: Container[str]) -> None:
     if plan["sessions"]:
         headers = ("Peer", "Address", "Our AS", "Peer AS", "Hold", "With")
-        table = _table(headers, map(_session, plan["sessions"]))
+        table = tables.table(headers, map(_session, plan["sessions"]))
         console.print(Padding(table, _INDENT))
     else:
         console.print(Padding(Text("no BGP session", style="dim"), _INDENT))
@@ -154,7 +109,7 @@ def _node(console: Console, plan: NodePlan, *, announced: Container[str]) -> Non
         answers = [
             (row["address"], _interfaces(row), ", ".join(row["services"])) for row in plan["l2"]
         ]
-        table = _table(("Answers for", "On", "For"), answers)
+        table = tables.table(("Answers for", "On", "For"), answers)
         console.print(Padding(table, (1, 0, 0, 2)))
     refused = [row for row in plan["refused"] if not _left_to_others(row, announced)]
     if refused:
@@ -167,7 +122,7 @@ def _node(console: Console, plan: NodePlan, *, announced: Container[str]) -> Non
             )
             for row in refused
         ]
-        table = _table(("Not announced", "By", "Reason", "Why"), rows)
+        table = tables.table(("Not announced", "By", "Reason", "Why"), rows)
         console.print(Padding(table, (1, 0, 0, 2)))
 
 
@@ -205,7 +160,7 @@ def _routes(rows: Sequence[RouteRow]) -> Table:
     headers = ("Prefix", "To", "Next hop", "Pref", "Communities", "For", "With")
     lines = list(_route_lines(rows))
     columns = len(headers) if any(line[-1] for line in lines) else len(headers) - 1
-    return _table(headers[:columns], (line[:columns] for line in lines))
+    return tables.table(headers[:columns], (line[:columns] for line in lines))
 
 
 def _route_lines(rows: Sequence[RouteRow]) -> Iterable[Sequence[str]]:
@@ -248,7 +203,7 @@ def _faults(console: Console, document: CheckDocument) -> None:
     ):
         if not faults:
             continue
-        _title(console, title, f"bold {style}")
+        tables.title(console, title, f"bold {style}")
         for name, group in groupby(faults, key=lambda fault: fault["object"]):
             console.print(Padding(Text(clean(name), style=style), _INDENT))
             for fault in group:

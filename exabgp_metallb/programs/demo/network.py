@@ -152,6 +152,7 @@ class Network:
         """Start a node as units and containers do; its state is what it left, if it ran before."""
         state = self._folder / "state" / node
         arguments = {"--node": node, "--manifests": self.manifests, "--state-dir": state}
+        arguments["--drain-seconds"] = 0  # nobody waits for the end of a demo
         command = [sys.executable, "-m", "exabgp_metallb", "run"]
         command += [str(word) for pair in arguments.items() for word in pair]
         self._processes.start(node, command, self._environment)
