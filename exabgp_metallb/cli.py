@@ -1,8 +1,8 @@
 """The command line: arguments, environment and exit codes.
 
     0  done; for `plan` and `check`: the configuration is valid
-    1  at least one object is rejected
-    2  the input cannot be read, or the call is wrong
+    1  at least one object is rejected; for `status`: something is wrong
+    2  the input cannot be read, nobody answers, or the call is wrong
 
 Every option that daemons have too can be given as EXABGP_METALLB_<OPTION> in the environment. What
 a command needs beyond the standard library and click is imported when it is called: `--help` and
@@ -13,7 +13,7 @@ import io
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 VALID, REJECTED, WRONG = 0, 1, 2
 
 NAME = "exabgp-metallb"
+STATUS_SECONDS = 40.0  # a speaker that is busy answers within 30
 SHELLS = ("bash", "zsh", "fish")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_Document = TypeVar("_Document", bound="CheckDocument")
+_Document = TypeVar("_Document", bound=Mapping[str, object])
 
 
 class Failure(click.ClickException):
@@ -243,6 +244,7 @@ _KUBECONFIG = twin(
     type=click.Path(path_type=Path),
     help="Reach the Kubernetes API by this file; without it, by the pod's own account.",
 )
+_STATE_DIR = twin("state-dir", type=click.Path(path_type=Path), help="What is kept over a restart.")
 _LOG_OPTIONS = (
     twin(
         "log-level",
@@ -276,7 +278,7 @@ _NODE_OPTIONS = (
     cluster_options,
     twin("manifests", type=click.Path(path_type=Path), help="Follow this folder of manifests."),
     _KUBECONFIG,
-    twin("state-dir", type=click.Path(path_type=Path), help="What is kept over a restart."),
+    _STATE_DIR,
     twin(
         "process",
         default=NAME,
@@ -376,6 +378,83 @@ def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- a
         raise _waited(error) from error
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(VALID))
     ctx.exit(run_speaker(given))
+
+
+@commands.command()
+@click.argument("node", required=False)
+@click.option("--local", is_flag=True, help="Ask the speaker on this machine, not the cluster.")
+@click.option("--undo", is_flag=True, help="End the drain: its routes are back at once.")
+@click.option("--wait", is_flag=True, help="With --local: return when it is done.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, max=86400),
+    help="With --local: how long routers are given; without it --drain-seconds of the node.",
+)
+@twin(
+    "kubeconfig",
+    type=click.Path(path_type=Path),
+    help="Reach the Kubernetes API by this file; without it as kubectl does, or a pod.",
+)
+@_STATE_DIR
+def drain(
+    *,
+    node: str | None,
+    local: bool,
+    undo: bool,
+    wait: bool,
+    seconds: float | None,
+    kubeconfig: Path | None,
+    state_dir: Path | None,
+) -> None:
+    """Take a node out of service, gently.
+
+    Its routes become every router's last choice, then they are withdrawn; its sessions stay. With
+    NODE an annotation of the Node asks for it, which lasts until --undo; with --local the speaker
+    on this machine is asked, until it ends.
+
+    Exits with 0 when that is done, 2 when it cannot be.
+    """
+    if local == (node is not None):
+        raise click.UsageError("give the name of a NODE, or --local")
+    if not local and (wait or seconds is not None):
+        raise click.UsageError("--wait and --seconds: with --local only")
+    from exabgp_metallb.programs import drain_command  # noqa: PLC0415 -- see above
+
+    if node is not None:
+        told = drain_command.drain_node(node, kubeconfig, undo=undo)
+    else:
+        told = drain_command.drain_here(_socket(state_dir), undo=undo, wait=wait, seconds=seconds)
+    click.echo(told)
+
+
+@commands.command()
+@output_option
+@_STATE_DIR
+@click.pass_context
+def status(ctx: click.Context, *, form: str, state_dir: Path | None) -> None:
+    """Print how the node of this machine is.
+
+    Exits with 0 when all is well, 1 when something is wrong, 2 when no speaker answers.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415 -- see above
+
+    from exabgp_metallb.adapters.control import ask  # noqa: PLC0415 -- see above
+    from exabgp_metallb.programs.status_tables import status_text  # noqa: PLC0415 -- see above
+
+    document = ask(_socket(state_dir), {"do": "status"}, seconds=STATUS_SECONDS)
+    if "error" in document:
+        raise Failure(str(document["error"]))
+    _print(document, form, lambda told, stream: status_text(told, stream, datetime.now(UTC)))
+    ctx.exit(VALID if document["healthy"] else REJECTED)
+
+
+def _socket(state_dir: Path | None) -> Path:
+    from exabgp_metallb.programs.options import (  # noqa: PLC0415 -- see above
+        SOCKET_NAME,
+        default_state_dir,
+    )
+
+    return (state_dir or default_state_dir()) / SOCKET_NAME
 
 
 @commands.command()

@@ -1,0 +1,96 @@
+"""`exabgp-metallb drain`: ask a cluster, or the speaker on this machine, to drain a node."""
+
+import os
+import time
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote
+
+from exabgp_metallb.adapters.control import Message, ask
+from exabgp_metallb.adapters.kubernetes import config
+from exabgp_metallb.adapters.kubernetes.answers import ApiError
+from exabgp_metallb.adapters.kubernetes.connection import Connection
+from exabgp_metallb.adapters.kubernetes.writes import MERGE, Request, send
+from exabgp_metallb.decisions.drain import longest
+from exabgp_metallb.errors import ControlError, UsageError
+from exabgp_metallb.parsing.core import DRAIN
+from exabgp_metallb.values.objects import NodeName
+
+ANSWER_SECONDS = 30.0
+LONGEST_SECONDS = 86400.0  # the longest time that routers may be given
+
+
+def annotation(node: NodeName, *, undo: bool) -> Request:
+    """Return the write of the annotation that drains a Node, or of its removal."""
+    return Request(
+        method="PATCH",
+        path=f"/api/v1/nodes/{quote(node)}",
+        body={"metadata": {"annotations": {DRAIN: None if undo else "true"}}},
+        content_type=MERGE,
+    )
+
+
+def drain_node(node: NodeName, kubeconfig: Path | None, *, undo: bool) -> str:
+    """Drain a node of a cluster, or end that; return what was done.
+
+    Args:
+        node: its name.
+        kubeconfig: how to reach the API; None takes what kubectl would, else the pod's account.
+        undo: end the drain.
+
+    Raises:
+        SourceError: the API cannot be reached as configured, or refuses.
+        UsageError: there is no such Node.
+    """
+    path = kubeconfig or _usual_kubeconfig()
+    load = config.in_cluster if path is None else partial(config.kubeconfig, path)
+    connection = Connection(load, now=time.monotonic)
+    try:
+        send(connection, annotation(node, undo=undo), seconds=ANSWER_SECONDS)
+    except ApiError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise UsageError(f"no Node is named {node}: see `kubectl get nodes`") from error
+        raise
+    finally:
+        connection.close()
+    return f"node {node}: {'not drained any more' if undo else 'to be drained'}"
+
+
+def _usual_kubeconfig() -> Path | None:
+    """Return the first file that kubectl would read."""
+    named = [word for word in os.environ.get("KUBECONFIG", "").split(os.pathsep) if word]
+    paths = [Path(word) for word in named] or [Path.home() / ".kube" / "config"]
+    return next((path for path in paths if path.exists()), None)
+
+
+def drain_here(control: Path, *, undo: bool, wait: bool, seconds: float | None) -> str:
+    """Drain the node of this machine, or end that; return how far it is.
+
+    Args:
+        control: the speaker's control socket.
+        undo: end the drain.
+        wait: return when it is done.
+        seconds: that routers are given to turn to other nodes; None: as the speaker was started.
+
+    Raises:
+        ControlError: no speaker answers, or something else was asked of it meanwhile.
+    """
+    request: dict[str, object] = {"do": "undrain" if undo else "drain", "wait": wait}
+    if seconds is not None:
+        request["seconds"] = seconds
+    patience = longest(LONGEST_SECONDS if seconds is None else seconds) if wait else 0.0
+    answer = ask(control, request, seconds=patience + ANSWER_SECONDS)
+    if "error" in answer:
+        raise ControlError(str(answer["error"]))
+    return _outcome(answer, wait=wait)
+
+
+def _outcome(answer: Message, *, wait: bool) -> str:
+    if not wait:
+        drain = answer["drain"]
+        assert isinstance(drain, dict)  # noqa: S101 -- our own speaker's
+        return f"{drain['phase']}, to be {drain['goal']}"
+    if not answer["reached"]:
+        raise ControlError(f"something else was asked for meanwhile: the node is {answer['phase']}")
+    return str(answer["phase"])
