@@ -9,11 +9,19 @@ leaves the old file and the old sessions as they are.
 The life of a change. `want` renders. If ExaBGP holds something else, the text is CHECKED in a
 thread; then the dialogue is paused, QUIESCING, until nothing is on its way; then the file is
 written and RELOADING waits for what ExaBGP shows. If that is not the file, the reload is LOST:
-routes flow again, and after a while it is tried anew. What ExaBGP held when this speaker began is
-asked too, so a forerunner that died between rename and reload is made up for.
+routes flow again, the old file comes back, so that ExaBGP would start on what it holds, and after a
+while the new one is tried anew. What ExaBGP held when this speaker began is asked too, so a
+forerunner that died between rename and reload is made up for; and once a minute, so that somebody
+else's edit and reload is.
+
+An ExaBGP that has read one bad file takes no other, and does not say so. After several lost reloads
+it is told to end; `exabgp-metallb run` starts it anew, which costs nothing where peers restart
+gracefully. The file that was not taken is kept beside ours: if ExaBGP takes it no better when it
+was started anew, the fault is the file's, and restarting helps nobody.
 """
 
 import enum
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +40,9 @@ from exabgp_metallb.values.sessions import Session
 
 RETRY_SECONDS = 2.0  # ExaBGP's loop turns each second at most; twice that is no hurry
 LONGEST_RETRY_SECONDS = 60.0
-RELOADS = 5  # lost ones are made up for by the second; a poisoned ExaBGP never takes any
+RELOADS = 4  # lost ones are made up for by the second; a poisoned ExaBGP never takes any
+PATIENT_RELOADS = 8  # where a neighbor is down: a route on its way to it is in the way for minutes
+LOOK_SECONDS = 60.0  # between two looks at what ExaBGP holds
 REFUSED_SECONDS = 60.0  # what ExaBGP's parser refused, or a full disk, is tried again
 QUIET_SECONDS = 0.02  # between two looks at whether all that was sent is on the wire
 
@@ -73,11 +83,13 @@ class ManagedConfiguration:
         listener: Callable[[Validated], None],
     ) -> None:
         self._path = path
+        self._refused = path.with_name(f"{path.name}.refused")
         self._run = run
         self._dialogue = dialogue
         self._listener = listener
         self._step = _Step.IDLE
-        self._written = _read(path)
+        self._in_force: str | None = None  # what ExaBGP was seen to hold
+        self._look_at = math.inf
         self._sessions: tuple[Session, ...] | None = None  # as they were wanted last
         self._left_out: frozenset[Address] = frozenset()
         self._wanted: str | None = None
@@ -85,6 +97,7 @@ class ManagedConfiguration:
         self._held: Neighbors | None = None  # as ExaBGP showed them
         self._retry_at: float | None = None
         self._reloads = 0
+        self._given_up: str | None = None  # the text that was not taken
         self._told: dict[str, str] = {}
         self._trouble: str | None = None  # whose error was told last: a text, or the path
 
@@ -112,13 +125,18 @@ class ManagedConfiguration:
         self._consider()
 
     def found(self, neighbors: Sequence[ConfiguredNeighbor], now: float) -> None:
-        """Take what ExaBGP shows: at the start, and after each reload."""
+        """Take what ExaBGP shows: at the start, after each reload, and once a minute."""
         self._held = frozenset(neighbors)
+        self._look_at = now + LOOK_SECONDS
+        written = _read(self._path)
+        if written is not None and self._held == _neighbors(written):
+            self._in_force = written
         if self._step is not _Step.RELOADING:
             self._consider()
         elif self._held == _neighbors(self._checked):
             logger.info("ExaBGP holds {} neighbors by {}", len(neighbors), self._path)
             self._reloads = 0
+            self._refused.unlink(missing_ok=True)
             self._rest()
         else:
             self._lose(now)
@@ -138,7 +156,12 @@ class ManagedConfiguration:
         """Do what is due: try again, or bring a checked file into force."""
         if self._retry_at is not None and self._retry_at <= now:
             self._retry()
-        if self._step is _Step.QUIESCING and self._dialogue.window.settled(now):
+        if self._dialogue.curious:
+            return  # the next answer must be that of a reload
+        if self._look_at <= now:
+            self._look_at = now + LOOK_SECONDS
+            self._dialogue.ask_configuration()
+        elif self._step is _Step.QUIESCING and self._dialogue.window.settled(now):
             self._bring_into_force(now)
 
     def deadline(self, now: float) -> float | None:
@@ -157,7 +180,7 @@ class ManagedConfiguration:
         text = self._wanted
         if self._step is not _Step.IDLE or text is None or self._held is None:
             return
-        if text == self._written and self._held == _neighbors(text):
+        if text == _read(self._path) and self._held == _neighbors(text):
             return
         self._step = _Step.CHECKING
         Thread(target=self._check, args=(text,), name="exabgp-validate", daemon=True).start()
@@ -178,13 +201,12 @@ class ManagedConfiguration:
         if self._checked != self._wanted:
             self._rest()
             return
-        if self._checked != self._written:
+        if self._checked != _read(self._path):
             try:
                 write_aside(self._path, self._checked.encode("ascii"), mode=0o600)
             except OSError as error:
                 self._put_off(f"{self._path}: cannot be written: {error}", str(self._path), now)
                 return
-            self._written = self._checked
         self._step = _Step.RELOADING
         self._reloads += 1
         self._dialogue.reload()
@@ -201,13 +223,41 @@ class ManagedConfiguration:
         self._dialogue.paused = False
         self._step = _Step.LOST
         self._retry_at = now + min(RETRY_SECONDS * 2 ** (self._reloads - 1), LONGEST_RETRY_SECONDS)
-        if self._reloads == RELOADS:
+        self._undo()
+        someone_down = any(not self._dialogue.is_up(n.address) for n in self._held or ())
+        enough = PATIENT_RELOADS if someone_down else RELOADS
+        if self._reloads >= enough and self._given_up != self._checked:
+            self._given_up = self._checked
+            self._give_up()
+
+    def _undo(self) -> None:
+        if self._in_force is None:
+            return
+        try:
+            write_aside(self._path, self._in_force.encode("ascii"), mode=0o600)
+        except OSError as error:
+            logger.error("{}: the file of before cannot be written: {}", self._path, error)
+
+    def _give_up(self) -> None:
+        """Have ExaBGP started anew, unless that was tried for this very file."""
+        if _read(self._refused) == self._checked:
             logger.error(
-                "ExaBGP has not taken {} at {} reloads, the old sessions stay: restart it if that "
-                "goes on",
-                self._path,
-                RELOADS,
+                "ExaBGP, started anew, still does not take {}; the old sessions stay",
+                self._refused,
             )
+            return
+        logger.error(
+            "ExaBGP has not taken a new configuration at {} reloads: it is restarted; "
+            "what it did not take is {}",
+            self._reloads,
+            self._refused,
+        )
+        try:
+            write_aside(self._refused, self._checked.encode("ascii"), mode=0o600)
+        except OSError as error:
+            logger.error("{}: cannot be written, so ExaBGP goes on: {}", self._refused, error)
+        else:
+            self._dialogue.shut_down()
 
     def _put_off(self, message: str, trouble: str, now: float) -> None:
         self._dialogue.paused = False

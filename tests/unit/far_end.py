@@ -127,9 +127,10 @@ class FarEnd:
                 for prefix in sorted(self.ribs.get(neighbor, ()), key=str):
                     shown = self.attributes.get((neighbor, prefix), f"next-hop {LOCAL}")
                     yield f"neighbor {neighbor} ipv{prefix.version} unicast {prefix} {shown}"
-        elif line == "reload":
-            yield "reload in progress"
-            self._reload()
+        elif line in ("reload", "shutdown"):
+            yield f"{line} in progress"
+            if line == "reload":
+                self._reload()
 
     def _shown(self, words: str) -> list[Address]:
         return [n for n in self.neighbors if words.strip() in ("", str(n))]

@@ -195,6 +195,10 @@ class Dialogue:
         self.window.down(neighbor)  # a route for a neighbor without a session blocks every reload
         self._orders.append(f"{text.selector([neighbor])} {text.TEARDOWN} {subcode}")
 
+    def shut_down(self) -> None:
+        """Have ExaBGP end now; its sessions end without a NOTIFICATION."""
+        self._orders.append(text.SHUTDOWN)
+
     def release(self) -> None:
         """Let routes flow: from now on `wanted` tells the whole table."""
         self._released = True
@@ -211,8 +215,8 @@ class Dialogue:
 
     @property
     def curious(self) -> bool:
-        """Tell whether a question waits for its answer."""
-        return bool(self._questions) or self._asked is not None
+        """Tell whether a question waits for its answer, other than one that may be broken off."""
+        return bool(self._questions) or not (self._asked is None or self._asked.patient)
 
     def is_up(self, neighbor: Address) -> bool:
         """Tell whether a session is established."""

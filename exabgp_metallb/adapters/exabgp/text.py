@@ -27,6 +27,7 @@ SHOW_NEIGHBOR_CONFIGURATION = "show neighbor configuration"
 SHOW_ADJ_RIB_OUT = "show adj-rib out"  # `extensive` after it, and an address before that
 ENABLE_ACK = "enable-ack"
 RELOAD = "reload"
+SHUTDOWN = "shutdown"
 TEARDOWN = "teardown"
 
 UNKNOWN = Attributes(local_pref=-1)

@@ -12,12 +12,15 @@ from exabgp_metallb.adapters.exabgp import conf
 from exabgp_metallb.adapters.exabgp.dialogue import ConfigurationFound, Dialogue
 from exabgp_metallb.programs.managed import (
     LONGEST_RETRY_SECONDS,
+    LOOK_SECONDS,
+    PATIENT_RELOADS,
     REFUSED_SECONDS,
     RELOADS,
     RETRY_SECONDS,
     ManagedConfiguration,
     Validated,
 )
+from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.intent import Peer
 from tests.unit.adapters.test_conf import PLAIN, RUN, sessions
 from tests.unit.far_end import FarEnd
@@ -158,25 +161,91 @@ def test_a_lost_reload_is_made_up_for(peers: list[Peer], managed: Managed) -> No
     assert managed.idle
 
 
-def test_a_reload_that_is_never_taken_is_told_once_and_goes_on(
-    managed: Managed, told: Told
-) -> None:
-    """Ever more slowly; and as soon as something else is wanted."""
+def lose(managed: Managed, reloads: int) -> list[float]:
+    """See so many reloads lost, and return how long it was waited before each but the first."""
     managed.far.lost_reloads = 1000
     managed.settle(SLOWER)
     waits = []
-    for _ in range(2 * RELOADS):
+    while managed.reloads < reloads:
         deadline = managed.managed.deadline(managed.now)
         assert deadline is not None
         waits.append(deadline - managed.now)
         managed.now = deadline
         managed.run()
+    return waits
+
+
+def refused(managed: Managed) -> Path:
+    """Return where a file is kept that ExaBGP has not taken."""
+    return managed.path.with_name("exabgp.conf.refused")
+
+
+def test_a_reload_that_is_not_taken_is_undone(managed: Managed) -> None:
+    """The file of before is there, should ExaBGP be started anew; routes flow meanwhile."""
+    before = managed.path.read_text()
+    waits = lose(managed, PATIENT_RELOADS - 1)
     assert waits[:3] == [RETRY_SECONDS, 2 * RETRY_SECONDS, 4 * RETRY_SECONDS]
     assert waits[-1] == LONGEST_RETRY_SECONDS
-    assert told.count("ExaBGP has not taken") == 1
+    assert managed.path.read_text() == before
+    assert not managed.dialogue.paused
+    assert "shutdown" not in managed.far.heard
     managed.far.lost_reloads = 0
     managed.settle(OTHER)
     assert managed.far.neighbors == [OTHER.address]
+    assert not refused(managed).exists()
+
+
+@pytest.mark.parametrize(
+    ("established", "reloads"),
+    [pytest.param([], PATIENT_RELOADS, id="one is down"), pytest.param([TOR], RELOADS, id="none")],
+)
+def test_an_exabgp_that_takes_none_is_started_anew(
+    established: list[Address], reloads: int, managed: Managed, told: Told
+) -> None:
+    """Sooner where no neighbor is down and can be in the way. The next starts on the old file."""
+    before = managed.path.read_text()
+    managed.far.established.update(established)
+    managed.restart()
+    assert "shutdown" not in managed.far.heard
+    lose(managed, reloads)
+    assert "shutdown" in managed.far.heard
+    assert told.count("it is restarted") == 1
+    assert managed.path.read_text() == before
+    assert "hold-time 120;" in refused(managed).read_text()
+    assert refused(managed).stat().st_mode & 0o777 == 0o600
+
+    managed.far.lost_reloads = 0
+    managed.restart()
+    managed.settle(SLOWER)
+    assert "hold-time 120;" in managed.far.text
+    assert not refused(managed).exists()
+
+
+def test_a_file_that_is_never_taken_has_exabgp_started_anew_but_once(
+    managed: Managed, told: Told
+) -> None:
+    """Then the fault is the file's, or ours."""
+    lose(managed, PATIENT_RELOADS)
+    managed.restart()
+    managed.far.heard.clear()
+    lose(managed, PATIENT_RELOADS + 2)
+    assert "shutdown" not in managed.far.heard
+    assert told.count("still does not take") == 1
+
+
+def test_somebody_else_s_reload_is_undone(managed: Managed) -> None:
+    """Within a minute, whether or not anything of ours changes."""
+    ours = managed.path.read_text()
+    managed.settle()
+    managed.settle(PLAIN)
+    managed.path.write_text(conf.render(sessions(OTHER), run=RUN))
+    managed.far.answers(["reload"])
+    assert managed.far.neighbors == [OTHER.address]
+    managed.now += LOOK_SECONDS
+    managed.run()
+    managed.check()
+    managed.run()
+    assert managed.far.text == managed.path.read_text() == ours
 
 
 def test_what_exabgp_refuses_leaves_the_old_file(managed: Managed, told: Told) -> None:
