@@ -105,6 +105,16 @@ def advertisement(name: str = "all", **spec: object) -> Object:
     return _ours("BGPAdvertisement", name, spec)
 
 
+def l2_advertisement(name: str = "all", **spec: object) -> Object:
+    """Return an L2Advertisement."""
+    return _ours("L2Advertisement", name, spec)
+
+
+def bfd_profile(name: str, **spec: object) -> Object:
+    """Return a BFDProfile."""
+    return _ours("BFDProfile", name, spec)
+
+
 def community(name: str, **aliases: str) -> Object:
     """Return a Community resource with aliases and what they stand for."""
     listed = [{"name": alias.replace("_", "-"), "value": v} for alias, v in aliases.items()]
