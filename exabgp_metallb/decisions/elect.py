@@ -19,7 +19,7 @@ of them, and here the reason is the rule.
 """
 
 from bisect import insort
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, KeysView
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -134,6 +134,11 @@ class ElectionTable:
         """Yield every address that a Service asks for, in no order."""
         return iter(self._orders)
 
+    @property
+    def services(self) -> KeysView[ObjectName]:
+        """The Services that some node can answer for, as far as their own rules go."""
+        return self._bids.keys()
+
     # Who answers.
 
     def candidates(self, address: Address) -> Order:
@@ -179,6 +184,8 @@ class ElectionTable:
         made = self._bids.get(service.name) or bid(service, endpoints, self.view)
         if isinstance(made, Refused):
             return made
+        if node not in self.view.nodes:
+            return Refused(Reason.NODE_DOWN, f"no Node is named {node}")
         if node not in made.electorate.standing:
             names = ", ".join(ad.name for ad in made.electorate.advertisements)
             message = f"the nodeSelectors of {names} do not select node {node}"

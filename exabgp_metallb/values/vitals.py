@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exabgp_metallb.values.orders import Role
 from exabgp_metallb.values.outcome import PoolUsage
 
 
@@ -31,3 +32,24 @@ class ControllerVitals:
     usage: Mapping[str, PoolUsage] = field(default_factory=dict)
     updates: int = 0
     failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer2Vitals:
+    """How a node does on layer 2.
+
+    Attributes:
+        connected: there is a responder; without one the rest is empty.
+        announced: Service and address, for all that this node answers for.
+        roles: how many addresses it has in each role.
+        usable: by interface, whether it can answer there.
+        foreign: address, MAC and interface of those who answer for an address of ours.
+        counters: what the responder counted since its start, by name and label.
+    """
+
+    connected: bool = False
+    announced: tuple[tuple[str, str], ...] = ()
+    roles: Mapping[Role, int] = field(default_factory=dict)
+    usable: Mapping[str, bool] = field(default_factory=dict)
+    foreign: tuple[tuple[str, str, str], ...] = ()
+    counters: tuple[tuple[str, str, int], ...] = ()

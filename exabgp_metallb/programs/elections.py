@@ -1,0 +1,113 @@
+"""What one node is to do about addresses on layer 2, followed from change to change.
+
+As `node_routes` is for routes: objects and what changed of them in, orders out. Only what a change
+can touch is decided again: a Service that changes, and the addresses for which a Node that changes
+was or becomes a candidate. A heartbeat of a Node changes nothing that we read and never comes here.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from exabgp_metallb.decisions.elect import ElectionTable, election_table
+from exabgp_metallb.decisions.electorate import ClusterView
+from exabgp_metallb.programs.node_routes import Touched
+from exabgp_metallb.values.addresses import Address, address_order
+from exabgp_metallb.values.intent import Intent, L2Advertisement, Pool
+from exabgp_metallb.values.objects import Node, NodeName, ObjectName
+from exabgp_metallb.values.orders import AddressOrder
+from exabgp_metallb.values.reasons import Refused
+from exabgp_metallb.values.snapshot import Snapshot
+
+_Basis = tuple[tuple[Pool, ...], tuple[L2Advertisement, ...], bool]
+"""What concerns every Service: while it is the same, only what changed is decided again."""
+
+
+class Elections:
+    """Keeps the orders of one node in step with the objects.
+
+    Args:
+        node: its name. Without any Node among the objects it is alone; among others that do not
+            name it, it is nobody's candidate.
+
+    Attributes:
+        table: who answers for which address.
+    """
+
+    def __init__(self, node: NodeName) -> None:
+        self._node = node
+        self._basis: _Basis | None = None
+        self._intent: Intent | None = None
+        self.table = ElectionTable(ClusterView(Intent(), {}))
+        self._orders: dict[Address, AddressOrder] = {}
+        self._sorted: list[Address] | None = None  # None: to be sorted again
+        self._listed: dict[bool, tuple[AddressOrder, ...]] = {}  # by whether the node leaves
+
+    def follow(self, snapshot: Snapshot, touched: Touched) -> Collection[Address]:
+        """Decide what changed, and return the addresses that it touches."""
+        if self._same_basis(snapshot):
+            addresses = dict.fromkeys(self._changed(snapshot, touched))
+        else:
+            before = self._orders
+            nodes = snapshot.nodes or {self._node: Node(name=self._node)}
+            self.table = election_table(snapshot, ClusterView(snapshot.intent, nodes))
+            addresses = dict.fromkeys((*before, *self.table))
+        for address in addresses:
+            self._look(address)
+        return addresses.keys()
+
+    def orders(self, *, leaving: bool) -> tuple[AddressOrder, ...]:
+        """Return what the responder is to do, sorted by address; the same object until it differs.
+
+        Args:
+            leaving: this node is the last of its own candidates.
+        """
+        if leaving not in self._listed:
+            if self._sorted is None:
+                self._sorted = sorted(self._orders, key=address_order)
+            listed = (self._orders[address] for address in self._sorted)
+            self._listed[leaving] = tuple(map(self._behind, listed) if leaving else listed)
+        return self._listed[leaving]
+
+    def refused(self, name: ObjectName, snapshot: Snapshot) -> Refused | None:
+        """Return why this node answers for no address of a Service; None when it is the first."""
+        service, endpoints = snapshot.services[name], snapshot.endpoints.get(name, ())
+        return self.table.refused(service, endpoints, self._node)
+
+    def services_of(self, addresses: Iterable[Address]) -> Mapping[Address, tuple[ObjectName, ...]]:
+        """Return the Services for which this node may answer for each of some addresses."""
+        return {address: self.table.services_of(address, self._node) for address in addresses}
+
+    def _same_basis(self, snapshot: Snapshot) -> bool:
+        intent = snapshot.intent
+        there = bool(snapshot.nodes)
+        if self._basis is not None and intent is self._intent and there is self._basis[2]:
+            return True
+        before, self._intent = self._basis, intent
+        self._basis = (intent.pools, intent.l2_advertisements, there)
+        return self._basis == before
+
+    def _changed(self, snapshot: Snapshot, touched: Touched) -> Iterable[Address]:
+        for node in sorted(touched.nodes) if snapshot.nodes else ():
+            yield from self.table.update_node(node, snapshot.nodes.get(node))
+        names: Iterable[ObjectName] = touched.verdicts
+        if touched.everything:  # which of the Services have changed is not known then
+            names = self.table.services | snapshot.services.keys()
+        for name in names:
+            service, endpoints = snapshot.services.get(name), snapshot.endpoints.get(name, ())
+            yield from self.table.update(name, service, endpoints)
+
+    def _look(self, address: Address) -> None:
+        before, now = self._orders.get(address), self.table.order_for(address, self._node)
+        if now == before:
+            return
+        self._listed.clear()
+        if now is None:
+            del self._orders[address]
+        else:
+            self._orders[address] = now
+        if before is None or now is None:
+            self._sorted = None
+
+    def _behind(self, order: AddressOrder) -> AddressOrder:
+        others = tuple(name for name in order.candidates if name != self._node)
+        return replace(order, candidates=(*others, self._node))

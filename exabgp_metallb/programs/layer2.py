@@ -1,0 +1,309 @@
+"""The part of a speaker that has this node answer for addresses on layer 2.
+
+The life of an order. `elections` decides what this node is to do about addresses. The responder is
+sent all of it each time that it differs, and does the rest: it knows the interfaces and hears who
+else answers. The life of a report, which is whole as well: it changes no decision, but what it says
+is what is true, so people and the cluster are told of it, once for each change.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from loguru import logger
+
+from exabgp_metallb.adapters.exabgp.dialogue import Notice
+from exabgp_metallb.programs.elections import Elections
+from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
+from exabgp_metallb.programs.parts import Post
+from exabgp_metallb.values.objects import NodeName, ObjectName
+from exabgp_metallb.values.orders import (
+    AddressReport,
+    Failback,
+    ForeignClaim,
+    InterfaceReport,
+    Orders,
+    Report,
+    Role,
+    SubnetRule,
+)
+from exabgp_metallb.values.reasons import Reason, Refused
+from exabgp_metallb.values.snapshot import Snapshot
+from exabgp_metallb.values.vitals import Layer2Vitals
+
+TOLD_AT_ONCE = 20  # addresses in one go; `exabgp-metallb status` tells them all
+
+_LEFT_TO_OTHERS = (Reason.NOT_OWNER, Reason.NO_MATCHING_ADVERTISEMENT, Reason.NO_IP_ALLOCATED)
+"""No news: another node answers, or nobody is asked to."""
+
+Listener = Callable[[Report | None], None]
+"""Takes what the responder reports; None when there is none any more. From any thread."""
+
+
+class OrdersSink(Protocol):
+    """The way to the responder; see `adapters.layer2.orders`."""
+
+    def send(self, orders: Orders) -> None:
+        """Let these be the responder's orders, now or as soon as there is one; never blocks."""
+
+    def stop(self) -> None:
+        """End threads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer2Settings:
+    """How this node answers; see `values.orders`."""
+
+    subnet: SubnetRule = SubnetRule.PREFER
+    failback: Failback = Failback.AUTO
+    refresh_seconds: float | None = None
+
+
+class Layer2:
+    """Has the responder of a node follow the objects, and tells what it reports.
+
+    Args:
+        node: its name.
+        post: how the responder is heard.
+        connect: makes the way to the responder, given who listens.
+        settings: how this node answers.
+
+    Attributes:
+        answered: the Services that this node answers for, and on which interfaces; another mapping
+            each time that it changes.
+        claimed: the Services whose addresses somebody else answers for; in the same way.
+    """
+
+    def __init__(
+        self,
+        node: NodeName,
+        post: Post,
+        *,
+        connect: Callable[[Listener], OrdersSink],
+        settings: Layer2Settings,
+    ) -> None:
+        self._node = node
+        self._post = post
+        self._settings = settings
+        self._elections = Elections(node)
+        self._orders: Orders | None = None
+        self._connected = False
+        self._report = Report(node=node)
+        self._told: dict[ObjectName, Refused] = {}
+        self._counted = (0, 0)
+        self._vitals: Layer2Vitals | None = None  # None: to be measured again
+        self.answered: Mapping[ObjectName, tuple[str, ...]] = {}
+        self.claimed: Mapping[ObjectName, tuple[ForeignClaim, ...]] = {}
+        self._sink = connect(self._heard)
+
+    # What a part does.
+
+    def decided(self, routes: NodeRoutes, touched: Touched) -> None:
+        """Have the responder follow what changed."""
+        snapshot = routes.inventory.snapshot()
+        if self._elections.follow(snapshot, touched):
+            self._relate()
+        leaving = routes.leaving or routes.node.draining
+        orders = Orders(
+            node=self._node,
+            addresses=self._elections.orders(leaving=leaving),
+            subnet=self._settings.subnet,
+            failback=self._settings.failback,
+            refresh_seconds=self._settings.refresh_seconds,
+            draining=leaving,
+        )
+        if orders != self._orders:
+            self._orders = orders
+            self._sink.send(orders)
+        if touched.everything:
+            self._tell_counts(orders)
+        self._tell_verdicts(snapshot, touched.verdicts)
+
+    def noticed(self, notice: Notice, now: float) -> None:
+        """Do nothing: layer 2 needs no ExaBGP."""
+
+    def act(self, now: float) -> None:
+        """Do nothing: the responder keeps the time."""
+
+    def deadline(self, now: float) -> float | None:  # noqa: ARG002 -- the protocol's
+        """Return None: nothing falls due."""
+        return None
+
+    def status(self, now: float) -> Mapping[str, object]:  # noqa: ARG002 -- the protocol's
+        """Return who answers for what, on which interfaces, and who else claims it."""
+        report = self._report
+        return {
+            "layer2": {
+                "responder": "connected" if self._connected else "away",
+                "leaving": self._orders is not None and self._orders.draining,
+                "addresses": list(self._address_rows()),
+                "interfaces": [
+                    {"name": each.name, "usable": each.usable, "why": each.why}
+                    for each in report.interfaces
+                ],
+                "foreignClaims": [
+                    {"address": str(c.address), "mac": c.mac, "interface": c.interface}
+                    for c in report.foreign
+                ],
+            }
+        }
+
+    def stop(self) -> None:
+        """End the threads; the responder goes on by its last orders."""
+        self._sink.stop()
+
+    def vitals(self) -> Layer2Vitals:
+        """Return what there is to measure; the same value until it differs."""
+        if self._vitals is None:
+            self._vitals = self._measured() if self._connected else Layer2Vitals()
+        return self._vitals
+
+    def _measured(self) -> Layer2Vitals:
+        report = self._report
+        owned = [each.address for each in report.addresses if each.role is Role.OWNER]
+        services = self._elections.services_of(owned)
+        return Layer2Vitals(
+            connected=True,
+            announced=tuple((str(s), str(a)) for a, names in services.items() for s in names),
+            roles={role: sum(r.role is role for r in report.addresses) for role in Role},
+            usable={each.name: each.usable for each in report.interfaces},
+            foreign=tuple((str(c.address), c.mac, c.interface) for c in report.foreign),
+            counters=report.counters,
+        )
+
+    def _address_rows(self) -> Iterable[Mapping[str, object]]:
+        found = {r.address: r for r in self._report.addresses}
+        addresses = self._orders.addresses if self._orders is not None else ()
+        services = self._elections.services_of(order.address for order in addresses)
+        for order in addresses:
+            there = found.get(order.address)
+            yield {
+                "address": str(order.address),
+                "role": None if there is None else str(there.role),
+                "why": "" if there is None else there.why,
+                "answeredOn": [] if there is None else list(there.interfaces),
+                "interfaces": None if order.interfaces is None else sorted(order.interfaces),
+                "candidates": list(order.candidates),
+                "services": [str(name) for name in services[order.address]],
+            }
+
+    # What the responder says.
+
+    def _heard(self, report: Report | None) -> None:
+        self._post(lambda _now: self._reported(report))
+
+    def _reported(self, report: Report | None) -> None:
+        """Take what it says; while it is away what it said last stands, as it may be restarting."""
+        self._vitals = None
+        if self._connected is not (report is not None):
+            self._connected = report is not None
+            level, what = ("INFO", "is there") if self._connected else ("WARNING", "is away")
+            logger.log(level, "the responder {}", what)
+        if report is None:
+            return
+        before, self._report = self._report, report
+        _tell_interfaces(before.interfaces, report.interfaces)
+        _tell_claims(before.foreign, report.foreign)
+        if before.addresses != report.addresses:
+            _tell_addresses(before.addresses, report.addresses)
+        if (before.addresses, before.foreign) != (report.addresses, report.foreign):
+            self._relate()
+
+    def _relate(self) -> None:
+        """Say of Services what the responder says of addresses."""
+        self._vitals = None
+        report = self._report
+        owned = {r.address: r.interfaces for r in report.addresses if r.role is Role.OWNER}
+        on: dict[ObjectName, set[str]] = {}
+        for address, names in self._elections.services_of(owned).items():
+            for name in names:
+                on.setdefault(name, set()).update(owned[address])
+        answered = {name: tuple(sorted(interfaces)) for name, interfaces in on.items()}
+        if answered != self.answered:
+            self.answered = answered
+        claimed: dict[ObjectName, tuple[ForeignClaim, ...]] = {}
+        for claim in report.foreign:
+            for name in self._elections.services_of([claim.address])[claim.address]:
+                claimed[name] = (*claimed.get(name, ()), claim)
+        if claimed != self.claimed:
+            self.claimed = claimed
+
+    # What is told.
+
+    def _tell_counts(self, orders: Orders) -> None:
+        """Tell of a decision over everything there is, in one line."""
+        first = sum(order.candidates[0] == self._node for order in orders.addresses)
+        counts = (len(orders.addresses), first)
+        if counts != self._counted:
+            self._counted = counts
+            logger.info("layer 2: candidate for {} addresses, the first one for {}", *counts)
+
+    def _tell_verdicts(self, snapshot: Snapshot, names: Iterable[ObjectName]) -> None:
+        """Tell why Services are not answered for, of those where that is not as arranged."""
+        for name in names:
+            refused = self._elections.refused(name, snapshot) if name in snapshot.services else None
+            if refused is not None and refused.reason in _LEFT_TO_OTHERS:
+                refused = None
+            if refused == self._told.get(name):
+                continue
+            if refused is None:
+                del self._told[name]
+                logger.info("Service {}: nothing stands in its way on layer 2", name)
+            else:
+                self._told[name] = refused
+                why = f"{refused.reason}: {refused.message}"
+                logger.info("Service {}: this node does not answer on layer 2: {}", name, why)
+
+
+def _tell_addresses(before: Iterable[AddressReport], now: Iterable[AddressReport]) -> None:
+    """Tell where this node begins or ceases to answer, and where it cannot."""
+    was = {r.address: r for r in before}
+    current = {r.address: r for r in now}
+    lines: list[tuple[str, str]] = []
+    for address, there in current.items():
+        old = was.get(address)
+        if there.role is Role.OWNER and (old is None or _where(old) != _where(there)):
+            lines.append(("INFO", f"{address}: this node answers, on {_where(there)}"))
+        elif there.role is Role.UNABLE and (old is None or old.why != there.why):
+            lines.append(("WARNING", f"{address}: this node cannot answer: {there.why}"))
+        elif old is not None and old.role is Role.OWNER is not there.role:
+            lines.append(("INFO", f"{address}: this node answers no more"))
+    for address, old in was.items():
+        if address not in current and old.role is Role.OWNER:
+            lines.append(("INFO", f"{address}: this node answers no more"))
+    for level, line in lines[:TOLD_AT_ONCE]:
+        logger.log(level, "{}", line)
+    if len(lines) > TOLD_AT_ONCE:
+        more = len(lines) - TOLD_AT_ONCE
+        logger.info("and {} addresses more: `exabgp-metallb status` tells them all", more)
+
+
+def _where(report: AddressReport) -> str:
+    return ", ".join(report.interfaces) if report.role is Role.OWNER else ""
+
+
+def _tell_interfaces(before: Iterable[InterfaceReport], now: Iterable[InterfaceReport]) -> None:
+    """Tell which interfaces can answer, and why others cannot."""
+    was = {each.name: each for each in before}
+    for each in now:
+        if was.get(each.name) == each:
+            continue
+        if each.usable:
+            logger.info("interface {}: is used on layer 2", each.name)
+        else:
+            logger.info("interface {}: is not used on layer 2: {}", each.name, each.why)
+
+
+def _tell_claims(before: Iterable[ForeignClaim], now: Iterable[ForeignClaim]) -> None:
+    """Tell of others that answer for our addresses, and of those that ceased to."""
+    was, current = frozenset(before), frozenset(now)
+    for claim in sorted(current - was, key=str):
+        logger.warning(
+            "{}: {} answers for it on {} and is no candidate; where that is a node of ours it may "
+            "be kube-proxy in IPVS mode: set strictARP in its configuration",
+            claim.address,
+            claim.mac,
+            claim.interface,
+        )
+    for claim in sorted(was - current, key=str):
+        logger.info("{}: {} answers for it no more", claim.address, claim.mac)
