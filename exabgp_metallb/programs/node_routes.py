@@ -5,7 +5,7 @@ change decided, and tells which routes are to be looked at again. Without a clus
 the controller: it gives addresses to Services, so that a folder of manifests is all that is needed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv6Address
@@ -203,7 +203,7 @@ class NodeRoutes:
         intent = self._adapt(self._intent)
         view = NodeView(intent, self._node)
         self.table = rib_table(replace(self.inventory.snapshot(), intent=intent), view)
-        self.peers = {s.peer.address: s.peer.name for s in view.sessions if s.peer.address}
+        self.peers = _holders(view.sessions)
         self.addresses = {name: address for address, name in self.peers.items()}
         self._sources = {s.peer.name: s.local_address for s in view.sessions}
         self._links = {
@@ -224,7 +224,7 @@ class NodeRoutes:
             touched = self.table.update(name, service, snapshot.endpoints.get(name, ()))
             verdicts[name] = self.table.refused.get(name)
             into = routes if name in changes.services else urgent
-            into.update(dict.fromkeys(touched))
+            into.update(dict.fromkeys(route for route in touched if route[0] in self.addresses))
         together = len(routes) + len(urgent) <= SMALL_BATCH
         return Touched(
             urgent=(*urgent, *routes) if together else tuple(urgent),
@@ -233,6 +233,15 @@ class NodeRoutes:
             faults=changes.faults,
             nodes=changes.nodes,
         )
+
+
+def _holders(sessions: Iterable[Session]) -> dict[Address, PeerName]:
+    """Return whose session ExaBGP holds with each address: that of the oldest peer.
+
+    Peers without an address have none, nor has the younger one of two VRFs.
+    """
+    youngest_first = sorted(sessions, key=lambda s: (s.peer.created, s.peer.name), reverse=True)
+    return {s.peer.address: s.peer.name for s in youngest_first if s.peer.address}
 
 
 def _united(first: Changes, second: Changes) -> Changes:

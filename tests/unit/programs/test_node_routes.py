@@ -242,6 +242,20 @@ def test_what_allocates_is_asked_only_when_it_may_matter() -> None:
     assert [bool(changes.services) for changes in asked] == [True, True]
 
 
+def test_peers_that_exabgp_cannot_hold_have_no_routes() -> None:
+    """One without an address, and the younger of two that have one in two VRFs."""
+    unnumbered = peer("a", "", asn=64512, peer_asn=64513, interface="eth0")
+    younger = peer("z", TOR, asn=64512, peer_asn=64513, vrf="red")
+    inventory = Inventory()
+    put(inventory, *BASIC, unnumbered, younger, service("web", "192.0.2.1"))
+    routes = NodeRoutes(inventory, "node1")
+    routes.refresh()
+    put(inventory, slice_of("web", "node1"))
+    assert routes.refresh().urgent == (("tor", WEB),)
+    assert routes.peers == {TOR: "tor"}
+    assert tables(routes) == {TOR: {WEB: Attributes()}}
+
+
 def test_the_next_hop_is_written_out() -> None:
     """By the configuration, else as the kernel says; it follows, and so does the table."""
     addresses: dict[Address, Address | None] = {TOR: None, TOR2: ip_address("10.0.0.99")}
