@@ -501,6 +501,49 @@ def test_a_peer_may_change_while_its_router_is_away(
     held.wait_next_hops({WEB: [NODE1]})
 
 
+def helped(*hosts: Host) -> RouterConfig:
+    """Return a router that keeps the routes of nodes that restart."""
+    neighbors = tuple(
+        NeighborConfig(address=host.ipv4, asn=NODE_ASN, graceful_restart=True, families=("ipv4",))
+        for host in hosts
+    )
+    return RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=neighbors)
+
+
+def test_an_exabgp_that_takes_no_reload_any_more_is_started_anew(
+    tor: Host,
+    tor2: Host,
+    node1: Host,
+    manifests: Manifests,
+    frr: FrrFactory,
+    start: NodeFactory,
+) -> None:
+    """Somebody edited exabgp.conf by hand and reloaded it: a new peer comes, no route is lost."""
+    manifests.put(
+        *nodes(node1),
+        ebgp("tor", tor, enableGracefulRestart=True),
+        service("web", "192.0.2.1"),
+        slice_of("web", "node1"),
+    )
+    first, second = frr(tor, helped(node1)), frr(tor2, helped(node1))
+    running = start(node1)
+    first.wait_next_hops({WEB: [NODE1]})
+    mark = first.mark()
+
+    with (running.state / "exabgp.conf").open("a") as file:
+        file.write("neighbour 10.0.0.1 { }\n")
+    os.kill(running.exabgp_pid(), signal.SIGUSR1)
+    running.wait_log("could not load/reload configuration")
+    manifests.put(ebgp("tor2", tor2, enableGracefulRestart=True))
+    second.wait_next_hops({WEB: [NODE1]}, timeout=60.0)
+    assert "it is restarted" in running.log()
+    first.wait_next_hops({WEB: [NODE1]})
+    assert first.establishments(node1.ipv4) == 2
+    assert losses(first, mark) == []
+    assert first.fib_deletions(mark) == []
+    assert not (running.state / "exabgp.conf.refused").exists()
+
+
 def test_a_password_comes_from_a_secret(
     tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: NodeFactory
 ) -> None:
