@@ -305,6 +305,20 @@ _NODE_OPTIONS = (
 )
 
 
+_RESPONDER_OPTIONS = (
+    twin("node", default=socket.gethostname, metavar="NAME", help="Our Node; default: this host."),
+    twin(
+        "orders",
+        type=click.Path(path_type=Path),
+        metavar="SOCKET",
+        help="Where the speaker gives orders; default: orders.sock in the state folder.",
+    ),
+    twin("state-dir", type=click.Path(path_type=Path), help="Where the last orders are kept."),
+    _METRICS,
+    *_LOG_OPTIONS,
+)
+
+
 def node_options(command: _Command) -> _Command:
     """Add the options that the programs of a node share."""
     return _with(_NODE_OPTIONS, command)
@@ -455,6 +469,39 @@ def _socket(state_dir: Path | None) -> Path:
     )
 
     return (state_dir or default_state_dir()) / SOCKET_NAME
+
+
+@commands.command()
+@partial(_with, _RESPONDER_OPTIONS)
+@click.pass_context
+def responder(
+    ctx: click.Context,
+    /,
+    *,
+    log_level: str,
+    log_format: str,
+    **options: Any,  # noqa: ANN401 -- as _RESPONDER_OPTIONS names them
+) -> None:
+    """Answer ARP and neighbor discovery for the addresses that the speaker orders.
+
+    Needs CAP_NET_RAW, the speaker's socket and nothing else. While the speaker is away it answers
+    by its last orders. When told to end it has other nodes take over first.
+
+    Exits with 0 when told to end, 2 when it may not open packet sockets.
+    """
+    from exabgp_metallb.adapters.logs import LogFormat, configure  # noqa: PLC0415 -- see above
+    from exabgp_metallb.programs.options import default_state_dir  # noqa: PLC0415 -- see above
+    from exabgp_metallb.programs.responder import (  # noqa: PLC0415 -- see above
+        ORDERS_SOCKET_NAME,
+        ResponderOptions,
+        run,
+    )
+
+    configure(log_level, LogFormat(log_format))
+    options["state_dir"] = options["state_dir"] or default_state_dir()
+    options["orders"] = options["orders"] or options["state_dir"] / ORDERS_SOCKET_NAME
+    run(ResponderOptions(**options))
+    ctx.exit(VALID)
 
 
 @commands.command()

@@ -5,6 +5,7 @@
     ├── SourceError             objects cannot be read: a folder, a file, the Kubernetes API
     ├── ControlError            no speaker answers at its control socket
     ├── ExabgpError             ExaBGP refused a configuration or went away
+    ├── OrdersError             orders or a report of layer 2 make no sense
     ├── WireError               this process may not hear ARP and neighbor discovery
     ├── BfddError               FRR's bfdd refused a configuration or cannot be understood
     └── UsageError              the call itself is wrong: a node that does not exist, a bad option
@@ -53,3 +54,7 @@ class WireError(Error):
 
 class UsageError(Error):
     """The call is wrong; nothing was done."""
+
+
+class OrdersError(Error):
+    """Orders or a report between speaker and responder make no sense; what was before stands."""

@@ -190,10 +190,17 @@ class Ownership:
 
     Whoever drives it gives it everything with the time, calls `act` when `deadline` has come, and
     does what `take_actions` returns after each call, in that order.
+
+    Attributes:
+        counts: what has happened since the start.
+        bindings_version: another one whenever `watched` is.
+        roles_version: another one whenever `phases` or `foreign` are.
     """
 
     def __init__(self, node: NodeName, now: float, pace: Pace | None = None) -> None:
         self.counts = Counts()
+        self.bindings_version = 0
+        self.roles_version = 0
         self._pace = pace or Pace()
         self._me = node_hash(node)
         self._known: frozenset[NodeHash] = frozenset()  # every candidate for any address
@@ -233,11 +240,29 @@ class Ownership:
             if not binding.released:
                 yield binding.index, binding.address, binding.phase
 
+    def shown(self) -> Iterable[tuple[int, Address, TagState]]:
+        """Yield what is answered now, and in which state."""
+        for binding in self._bindings.values():
+            if binding.shown is not None:
+                yield binding.index, binding.address, binding.shown
+
+    def watched(self) -> dict[int, set[Address]]:
+        """Return the addresses of which this node must hear, by interface."""
+        found: dict[int, set[Address]] = {}
+        for index, address in self._bindings:
+            found.setdefault(index, set()).add(address)
+        return found
+
     def foreign(self) -> Iterable[tuple[int, Address, Foreign]]:
         """Yield who else claimed an address of this node, last."""
         for binding in self._bindings.values():
             if binding.foreign is not None:
                 yield binding.index, binding.address, binding.foreign
+
+    @property
+    def leaves(self) -> bool:
+        """Whether `leave` was called."""
+        return self._ending
 
     def awaits_relief(self) -> bool:
         """Tell whether this node answers for an address that another candidate could take."""
@@ -343,6 +368,7 @@ class Ownership:
 
     def _begin(self, binding: _Binding, now: float) -> None:
         self._bindings[binding.key] = binding
+        self.bindings_version += 1
         binding.changed_at = now
         self._listen(binding, now)
 
@@ -377,6 +403,7 @@ class Ownership:
             self._forget(binding)
             return
         binding.released = True
+        self.roles_version += 1
         self._clear(binding)
         self._deadlines.set((binding, _Due.END), now + self._pace.leave)
         self._show(binding, now)
@@ -386,6 +413,8 @@ class Ownership:
         self._detach(binding)
         self._quiet(binding)
         del self._bindings[binding.key]
+        self.bindings_version += 1
+        self.roles_version += 1
 
     # What is heard
 
@@ -470,6 +499,8 @@ class Ownership:
     def _foreign_claim(self, binding: _Binding, mac: Mac, now: float) -> None:
         if mac == binding.mac or (binding.watch is not None and mac == binding.watch.mac):
             return  # the owner's own kernel speaks from the address: nobody is led astray
+        if binding.foreign is None or binding.foreign.mac != mac:
+            self.roles_version += 1
         binding.foreign = Foreign(mac, now)
         self.counts.foreign += 1
         if binding.phase is Phase.OWNER and now - binding.defended_foreign_at >= self._pace.foreign:
@@ -504,7 +535,7 @@ class Ownership:
     def _listen(self, binding: _Binding, now: float) -> None:
         """Find out whether anybody answers; if not, take the address in turn."""
         self._detach(binding)
-        binding.phase = Phase.LISTENING
+        self._become(binding, Phase.LISTENING)
         binding.asks = 0
         self._quiet(binding)
         self._deadlines.set((binding, _Due.ASK), now)
@@ -520,7 +551,7 @@ class Ownership:
         if binding.watch is None or binding.watch.key != key:
             self._detach(binding)
             binding.changed_at = now
-            binding.phase = Phase.STANDBY
+            self._become(binding, Phase.STANDBY)
             binding.owner_weak = binding.owner_leaves = False
             self._quiet(binding)
             self._attach(binding, key, mac, now)
@@ -534,7 +565,7 @@ class Ownership:
         self.counts.takeovers += 1
         self._detach(binding)
         self._clear(binding)
-        binding.phase = Phase.OWNER
+        self._become(binding, Phase.OWNER)
         binding.changed_at = now
         self._show(binding, now)
         self._announce_anew(binding, now)
@@ -550,6 +581,10 @@ class Ownership:
         else:
             acting.pop(binding.address, None)
             self._deadlines.clear((binding, _Due.ASK))
+
+    def _become(self, binding: _Binding, phase: Phase) -> None:
+        binding.phase = phase
+        self.roles_version += 1
 
     def _quiet(self, binding: _Binding) -> None:
         """Be no owner any more."""

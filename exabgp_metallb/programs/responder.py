@@ -1,0 +1,362 @@
+"""The responder: answers ARP and neighbor discovery as ordered; knows no Kubernetes.
+
+One thread and one selector: frames, interfaces, and the speaker's socket are served as they come;
+each turn ends with what is due. Orders and interfaces together say where each address may be
+answered (`decisions.wires`), `decisions.ownership` says where it is answered, and the wire does so.
+"""
+
+import selectors
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from loguru import logger
+
+from exabgp_metallb.adapters.layer2.metrics import ResponderMetrics, ResponderVitals
+from exabgp_metallb.adapters.layer2.orders import OrdersClient, OrdersFile
+from exabgp_metallb.adapters.layer2.segments import Segments
+from exabgp_metallb.decisions.ownership import (
+    Action,
+    Announce,
+    Answer,
+    Ask,
+    Ownership,
+    Phase,
+    Place,
+    Silence,
+)
+from exabgp_metallb.decisions.pace import Pace
+from exabgp_metallb.decisions.wires import Standing, report, verdicts
+from exabgp_metallb.values.addresses import Address
+from exabgp_metallb.values.interfaces import Interface
+from exabgp_metallb.values.l2 import Heard, mac_text
+from exabgp_metallb.values.objects import NodeName
+from exabgp_metallb.values.orders import (
+    AddressOrder,
+    AddressReport,
+    ForeignClaim,
+    Orders,
+    Report,
+    Role,
+)
+
+ORDERS_SOCKET_NAME = "orders.sock"
+ORDERS_FILE_NAME = "orders.json"
+
+FOREIGN_SECONDS = 60.0  # how long a foreign claim is told after it was heard
+REPORT_SECONDS = 0.1  # between two reports of roles: a thousand that change at once are one
+COUNTERS_SECONDS = 5.0  # between two reports of counters alone
+TOLD_AT_ONCE = 20  # addresses in one go; the speaker's status has them all
+BACKLOG_TURNS = 1000  # of 64 frames: more than the kernel keeps for us
+
+_ROLES = {Phase.LISTENING: Role.LISTENING, Phase.STANDBY: Role.STANDBY, Phase.OWNER: Role.OWNER}
+_BEST = (Role.OWNER, Role.STANDBY, Role.LISTENING, Role.UNABLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponderOptions:
+    """How a responder is called.
+
+    Attributes:
+        node: our name, as it is among the candidates.
+        orders: the speaker's socket.
+        state_dir: where the last orders are kept.
+        metrics: where to serve metrics and health; None serves none.
+    """
+
+    node: NodeName
+    orders: Path
+    state_dir: Path
+    metrics: tuple[str, int] | None = None
+
+
+def now() -> float:
+    """Return the time; it goes on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Responder:
+    """The process.
+
+    Args:
+        options: how it was called.
+
+    Raises:
+        WireError: it may not open packet sockets.
+    """
+
+    def __init__(self, options: ResponderOptions) -> None:
+        self._options = options
+        self._pace = Pace()
+        self._ownership = Ownership(options.node, now(), self._pace)
+        self._selector = selectors.DefaultSelector()
+        self._wire = Segments(self._selector, options.node, self)
+        self._client = OrdersClient(options.orders, self._selector, self._ordered)
+        self._file = OrdersFile(options.state_dir / ORDERS_FILE_NAME)
+        self._orders: Orders | None = None
+        self._by_address: dict[Address, AddressOrder] = {}
+        self._usable: tuple[Interface, ...] | None = None  # None: to be looked at anew
+        self._places: Mapping[Address, tuple[Place, ...]] = {}
+        self._watched_version = 0
+        self._interfaces_changed = True
+        self._ending_at: float | None = None
+        self._reported_version = -1
+        self._reported_at = -1e9
+        self._report: Report | None = None
+        self._roles: Mapping[Address, Role] = {}
+        self._told_foreign: set[ForeignClaim] = set()
+        self._metrics = None if options.metrics is None else ResponderMetrics(*options.metrics)
+
+    def run(self) -> None:
+        """Answer until told to end."""
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGINT, self._end)
+        if self._metrics is not None:
+            self._metrics.start()
+        kept = self._file.read()
+        if kept is not None:
+            logger.info("begun by the orders on disk", addresses=len(kept.addresses))
+            self._follow(kept)
+        try:
+            while not self._over():
+                self._turn()
+        finally:
+            self._client.close()
+            self._wire.close()
+            self._file.close()
+
+    def _end(self, *_: object) -> None:
+        """Have others take over, then end; a second signal changes nothing."""
+        if self._ending_at is None:
+            self._ending_at = now() + self._pace.leave
+
+    def _over(self) -> bool:
+        if self._ending_at is None:
+            return False
+        if not self._ownership.leaves:
+            logger.info("told to end: other nodes take over")
+            self._ownership.leave(now())
+            self._carry_out()
+        return now() >= self._ending_at or not self._ownership.awaits_relief()
+
+    def _turn(self) -> None:
+        ready = self._selector.select(max(0.0, self._deadline() - now()))
+        if self._ownership.overslept(now()):
+            self._catch_up()
+        for key, _ in ready:
+            if key.fd in self._selector.get_map():  # one before it may have closed it
+                key.data()
+        at = now()
+        self._client.act(at)
+        if self._interfaces_changed:
+            self._place()
+        self._ownership.act(at)
+        self._carry_out()
+        self._tell(at)
+
+    def _deadline(self) -> float:
+        connect = self._client.deadline()
+        due = self._ownership.deadline()
+        return due if connect is None else min(due, connect)
+
+    def _catch_up(self) -> None:
+        """Hear what was said during a sleep without answering it: another may have taken over."""
+        logger.warning("this process was not run for a while; others may have taken over")
+        for index, address, _ in self._ownership.shown():
+            self._wire.silence(index, address)
+        for _ in range(BACKLOG_TURNS):
+            ready = self._selector.select(0)
+            if not ready:
+                break
+            for key, _ in ready:
+                if key.fd in self._selector.get_map():
+                    key.data()
+        self._carry_out()
+        for index, address, state in self._ownership.shown():
+            self._wire.answer(index, address, state)
+
+    # What is heard
+
+    def heard(self, index: int, message: Heard) -> None:
+        """Take what somebody else said; see `adapters.layer2.wire.Listener`."""
+        self._ownership.heard(index, message, now())
+        self._carry_out()
+
+    def changed(self) -> None:
+        """Look at the interfaces again; see `adapters.layer2.wire.Listener`."""
+        self._interfaces_changed = True
+
+    def _ordered(self, orders: Orders, line: bytes) -> None:
+        if orders == self._orders:
+            return
+        self._file.write(line)
+        self._follow(orders)
+
+    def _follow(self, orders: Orders) -> None:
+        if orders.node != self._options.node:
+            logger.error(
+                "orders for node {} are ignored: this one is {}; give both the same --node",
+                orders.node,
+                self._options.node,
+            )
+            return
+        self._orders = orders
+        self._by_address = {order.address: order for order in orders.addresses}
+        self._usable = None
+        self._place()
+
+    def _place(self) -> None:
+        """Work out where each address may be answered, and have it so."""
+        self._interfaces_changed = False
+        usable = tuple(each for each in self._wire.interfaces.values() if report(each).usable)
+        if self._orders is None or usable == self._usable:
+            return
+        self._usable = usable
+        self._places = {
+            order.address: self._places_of(order, usable) for order in self._orders.addresses
+        }
+        self._ownership.ordered(self._orders, self._places, now())
+        self._carry_out()
+
+    def _places_of(self, order: AddressOrder, usable: tuple[Interface, ...]) -> tuple[Place, ...]:
+        assert self._orders is not None  # noqa: S101 -- asked by the caller
+        macs = {each.index: each.mac for each in usable}
+        found = verdicts(usable, order.address, rule=self._orders.subnet, named=order.interfaces)
+        return tuple(
+            Place(index, macs[index], verdict.standing is Standing.WEAK)
+            for index, verdict in sorted(found.items())
+            if verdict.standing is not Standing.NOT
+        )
+
+    # What is done
+
+    def _carry_out(self) -> None:
+        if self._watched_version != self._ownership.bindings_version:
+            self._watched_version = self._ownership.bindings_version
+            self._wire.watch(self._ownership.watched())
+        for action in self._ownership.take_actions():
+            self._do(action)
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Answer(index, address, state):
+                self._wire.answer(index, address, state)
+            case Silence(index, address):
+                self._wire.silence(index, address)
+            case Announce(index, address, state):
+                self._wire.announce(index, address, state)
+            case Ask(index, address, state, mac):
+                self._wire.probe(index, address, state=state, mac=mac)
+
+    # What is told
+
+    def _tell(self, at: float) -> None:
+        """Report roles soon after they change, counters now and then."""
+        changed = self._ownership.roles_version != self._reported_version
+        if at - self._reported_at < (REPORT_SECONDS if changed else COUNTERS_SECONDS):
+            return
+        self._reported_at = at
+        self._reported_version = self._ownership.roles_version
+        found = self._seen(at)
+        self._log(found)
+        if found != self._report:
+            self._report = found
+            self._client.report(found)
+        if self._metrics is not None:
+            self._metrics.publish(self._vitals(found))
+
+    def _seen(self, at: float) -> Report:
+        names = {index: each.name for index, each in self._wire.interfaces.items()}
+        phases: dict[Address, list[tuple[Role, str]]] = {}
+        for index, address, phase in self._ownership.phases():
+            phases.setdefault(address, []).append((_ROLES[phase], names.get(index, "")))
+        return Report(
+            node=self._options.node,
+            addresses=tuple(
+                self._seen_of(order, phases.get(order.address, ()))
+                for order in self._by_address.values()
+            ),
+            interfaces=tuple(
+                sorted(map(report, self._wire.interfaces.values()), key=lambda each: each.name)
+            ),
+            foreign=tuple(
+                ForeignClaim(
+                    address=address, mac=mac_text(foreign.mac), interface=names.get(index, "")
+                )
+                for index, address, foreign in self._ownership.foreign()
+                if at - foreign.at < FOREIGN_SECONDS
+            ),
+            counters=(*self._wire.counters(), *self._counted()),
+        )
+
+    def _seen_of(self, order: AddressOrder, found: Iterable[tuple[Role, str]]) -> AddressReport:
+        roles = list(found)
+        if not roles:
+            return AddressReport(
+                address=order.address, role=Role.UNABLE, why=self._why_unable(order)
+            )
+        role = min((role for role, _ in roles), key=_BEST.index)
+        answering = tuple(sorted(name for each, name in roles if each is Role.OWNER))
+        return AddressReport(address=order.address, role=role, interfaces=answering)
+
+    def _why_unable(self, order: AddressOrder) -> str:
+        """Name each interface, but the loopback, and what is wrong with it."""
+        assert self._orders is not None  # noqa: S101 -- the address is ordered
+        every = {index: each for index, each in self._wire.interfaces.items() if not each.loopback}
+        found = verdicts(
+            every.values(), order.address, rule=self._orders.subnet, named=order.interfaces
+        )
+        whys = (f"{every[index].name}: {verdict.why}" for index, verdict in found.items())
+        return "; ".join(sorted(whys)) or "no interface"
+
+    def _counted(self) -> Iterable[tuple[str, str, int]]:
+        counts = self._ownership.counts
+        for name in ("takeovers", "returns", "yields", "defences", "foreign", "sleeps"):
+            yield "layer2_ownership", name, getattr(counts, name)
+
+    def _vitals(self, found: Report) -> ResponderVitals:
+        connected = self._client.connected
+        return ResponderVitals(
+            turned_at=time.monotonic(),
+            loaded=self._orders is not None,
+            stale=not connected,
+            waiting_for=() if self._orders is not None else ("orders",),
+            away=frozenset() if connected else frozenset({"speaker"}),
+            roles=Counter(each.role for each in found.addresses),
+            interfaces=found.interfaces,
+            foreign=found.foreign,
+            counters=found.counters,
+        )
+
+    def _log(self, found: Report) -> None:
+        """Say what is different from what was said before."""
+        roles = {each.address: each.role for each in found.addresses}
+        news = [each for each in found.addresses if self._roles.get(each.address) is not each.role]
+        self._roles = roles
+        for each in news[:TOLD_AT_ONCE]:
+            detail = each.why or ", ".join(each.interfaces)
+            logger.info("{}: {}", each.address, f"{each.role.value} {detail}".rstrip())
+        if len(news) > TOLD_AT_ONCE:
+            logger.info("and {} more addresses changed roles", len(news) - TOLD_AT_ONCE)
+        foreign = set(found.foreign)
+        for claim in sorted(foreign - self._told_foreign, key=str):
+            logger.warning(
+                "{}: {} on {} answers for it too, and is no candidate: a host with this address, "
+                "or kube-proxy in IPVS mode without strictARP",
+                claim.address,
+                claim.mac,
+                claim.interface,
+            )
+        self._told_foreign = foreign
+
+
+def run(options: ResponderOptions) -> None:
+    """Answer until told to end.
+
+    Raises:
+        WireError: this process may not open packet sockets.
+    """
+    Responder(options).run()
