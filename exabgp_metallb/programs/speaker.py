@@ -112,7 +112,8 @@ class Speaker:
     Args:
         settings: how it was called.
         source: makes what tells about objects, given whom its threads tell that they died.
-        connect: makes the pipe, given the listener for ExaBGP's lines.
+        connect: makes the pipe, given the listener for ExaBGP's lines; None: there is no ExaBGP,
+            and the parts are all that is done.
         last_good: keeps the snapshot on disk; None keeps none.
         allocate: gives addresses to Services where no controller does; see NodeRoutes.
         publish: is told how the speaker is, each time its loop turns.
@@ -125,7 +126,7 @@ class Speaker:
         settings: Settings,
         *,
         source: Callable[[OnDeath], NodeSource],
-        connect: Callable[[Callable[[tuple[str, ...]], None]], Pipe],
+        connect: Callable[[Callable[[tuple[str, ...]], None]], Pipe] | None,
         last_good: LastGood | None = None,
         allocate: Callable[[Inventory, Changes], None] | None = None,
         publish: "Callable[[Vitals], None] | None" = None,
@@ -135,7 +136,7 @@ class Speaker:
         self._settings = settings
         self._inbox: SimpleQueue[Heard] = SimpleQueue()
         self._source = source(self._inbox.put)
-        self._pipe = connect(self._inbox.put)
+        self._pipe = None if connect is None else connect(self._inbox.put)
         self._inventory = inventory = Inventory(settings.namespace, settings.lb_class)
         self._keeper = None if last_good is None else Keeper(last_good, inventory.objects)
         self._stand_ins = StandIns(inventory.gone)
@@ -161,7 +162,8 @@ class Speaker:
         )
         more = () if parts is None else parts(self.post, self._held_down)
         self._parts: tuple[Part, ...] = (self.drain, *more)
-        self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None  # as ExaBGP showed them
+        # As ExaBGP showed them; None: not yet.
+        self._neighbors: tuple[ConfiguredNeighbor, ...] | None = None if self._pipe else ()
         self._local_addresses: dict[Address, Address] = {}  # of sessions, while they stand
         self._unread = set(settings.kinds)  # kinds that neither source nor disk has told of
         self._unlisted = set(settings.kinds)  # kinds that the source has not told of
@@ -176,14 +178,15 @@ class Speaker:
         self._ended = False
 
     def run(self) -> None:
-        """Speak until ExaBGP ends.
+        """Speak until ExaBGP ends; without one, until an exception does.
 
         Raises:
             ExabgpError: ExaBGP closed the pipe while we wrote.
             BaseException: a thread of the source died by it.
         """
-        self._pipe.start()
-        self._dialogue.begin()
+        if self._pipe is not None:
+            self._pipe.start()
+            self._dialogue.begin()
         self._source.start(self._inbox.put)
         try:
             while not self._ended:
@@ -228,8 +231,7 @@ class Speaker:
             self._managed.act(now)
         for part in self._parts:
             part.act(now)
-        lines = self._dialogue.lines(now)
-        if lines:
+        if self._pipe is not None and (lines := self._dialogue.lines(now)):
             self._pipe.write(lines)
         if self._keeper is not None and not self._unlisted:
             self._keeper.act(now)
@@ -470,17 +472,21 @@ class Speaker:
     # What is told.
 
     def _tell(self, touched: Touched) -> None:
-        if self._told is not self._routes.table:
-            self._told = self._routes.table
-            services = self._inventory.snapshot().services
-            self._report.decided_all(self._settings.node, self._told, services)
-        self._report.decided(touched.verdicts)
+        if self._pipe is not None:
+            self._tell_routes(touched)
         if touched.faults:
             self._report.faults(self._inventory.faults)
             self._faulty = bool(self._inventory.faults)
         if not self._routes.node_known:
             nodes = self._inventory.snapshot().nodes
             self._report.node_missing(self._settings.node, nodes)
+
+    def _tell_routes(self, touched: Touched) -> None:
+        if self._told is not self._routes.table:
+            self._told = self._routes.table
+            services = self._inventory.snapshot().services
+            self._report.decided_all(self._settings.node, self._told, services)
+        self._report.decided(touched.verdicts)
 
     def _down(self) -> dict[Address, str]:
         """Return the neighbors that should have a session and do not."""
