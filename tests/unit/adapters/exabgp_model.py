@@ -218,6 +218,12 @@ class ExabgpModel:
         changes = [index for bucket in buckets for family in bucket.values() for index in family]
         return router.updates is not None or len(changes) != len(set(changes))
 
+    def waiting(self, address: Address) -> set[Prefix]:
+        """Return the prefixes of which a change is waiting to be sent."""
+        buckets = self.routers[address].neighbor.rib.outgoing._new_attr_af_nlri.values()
+        changes = (c for bucket in buckets for family in bucket.values() for c in family.values())
+        return {ip_network(str(change.nlri.cidr)) for change in changes}
+
     def rows(self, address: Address) -> list[str]:
         """Return what `show adj-rib out extensive` prints (_show_adjrib_callback)."""
         neighbor = self.routers[address].neighbor

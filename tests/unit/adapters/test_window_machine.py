@@ -4,6 +4,7 @@ The judge is ExaBGP's own code (`exabgp_model`); Hypothesis chooses who gets a t
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from math import inf
@@ -204,7 +205,22 @@ class Conversation(RuleBasedStateMachine):
         self.window.up(neighbor, ENDS_OF_RIB[neighbor])
         self.at_up[neighbor] = dict(self.wanted[neighbor])
 
-    @precondition(lambda self: not any(map(self.exabgp.overtaking, self.exabgp.routers)))
+    def overtaken(self, neighbor: Address) -> bool:
+        """Tell whether a change overtook another inside ExaBGP, which its process has to mend."""
+        router = self.exabgp.routers[neighbor]
+        if not router.established or self.exabgp.overtaking(neighbor):
+            return self.exabgp.overtaking(neighbor)
+        held = {row.prefix: on_arrival(neighbor, row.attributes) for row in self.held(neighbor)}
+        settled = (held.keys() | router.table.keys()) - self.exabgp.waiting(neighbor)
+        return any(held.get(prefix) != router.table.get(prefix) for prefix in settled)
+
+    def held(self, neighbor: Address) -> Iterator[text.Held]:
+        """Yield what ExaBGP says that it holds for a neighbor."""
+        for row in map(text.parse, self.exabgp.rows(neighbor)):
+            assert isinstance(row, text.Held)
+            yield row
+
+    @precondition(lambda self: not any(map(self.overtaken, self.exabgp.routers)))
     @rule()
     def restart(self) -> None:
         """The process dies; the next one asks what there is, after what was queued has been done.
@@ -218,8 +234,7 @@ class Conversation(RuleBasedStateMachine):
         self.exabgp.told.clear()
         self.begin()
         for neighbor, router in self.exabgp.routers.items():
-            for row in map(text.parse, self.exabgp.rows(neighbor)):
-                assert isinstance(row, text.Held)
+            for row in self.held(neighbor):
                 self.window.holds(neighbor, row.prefix, row.attributes)
             if router.established:
                 self.came_up(neighbor)
