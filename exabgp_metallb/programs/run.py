@@ -13,6 +13,7 @@ ExaBGP is told to end; one that does not answer holds nothing up.
 import ctypes
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -37,6 +38,8 @@ SPEAKER_COMMAND = (sys.executable, "-m", "exabgp_metallb", "speaker")
 
 STARTS = 5  # of ExaBGP within STARTS_SECONDS; whatever ends it more often than that will again
 STARTS_SECONDS = 300.0
+LOOK_SECONDS = 10.0  # between two looks at whether ExaBGP has its process
+LOOKS = 3  # without one before it is ended; it starts a process again within a second
 STOP_SECONDS = 5.0  # ExaBGP gives its processes two
 ALIVE_SECONDS = 10.0  # for a speaker to show that it lives, before it is asked to drain
 MARGIN_SECONDS = 5.0  # beyond the time that a drain takes at most
@@ -124,14 +127,17 @@ class Supervisor:
     def _prepare(self) -> None:
         """See to it that there is a configuration on which ExaBGP starts."""
         write_aside(self._envfile, ENVFILE_TEXT.encode("ascii"), mode=0o600)
+        alone = conf.render((), run=SPEAKER_COMMAND).encode("ascii")
         if self._path.exists():
             try:
                 conf.validate(self._path)
             except ExabgpError as error:
                 logger.error("{}; starting without neighbors", error)
             else:
-                return
-        write_aside(self._path, conf.render((), run=SPEAKER_COMMAND).encode("ascii"), mode=0o600)
+                if self._path.read_bytes().startswith(alone):
+                    return
+                logger.warning("{}: not as we write it; starting without neighbors", self._path)
+        write_aside(self._path, alone, mode=0o600)
 
     def _run_once(self) -> int:
         command = [sys.executable, "-m", "exabgp", "server", str(self._path)]
@@ -144,6 +150,7 @@ class Supervisor:
         )
         if self._stopping:  # the signal came while it was being started
             self._child.terminate()
+        _wait(self._child)
         return self._child.wait()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- signal's own
@@ -170,6 +177,28 @@ class Supervisor:
             if not answer.get("reached"):
                 logger.warning("the speaker did not drain: {}", answer)
         _end(child)
+
+
+def _wait(child: "subprocess.Popen[bytes]") -> None:
+    """Wait until ExaBGP ends; end it when it stays without its process.
+
+    A reload of a file that does not name the process ends that one, and ExaBGP goes on alone.
+    """
+    alone = 0
+    with open(os.pidfd_open(child.pid), "rb") as ended:  # noqa: PTH123 -- a descriptor
+        while not select.select([ended], [], [], LOOK_SECONDS)[0]:
+            alone = 0 if _has_children(child.pid) else alone + 1
+            if alone == LOOKS:
+                logger.error("ExaBGP has lost its process, as by a foreign exabgp.conf: ending it")
+                _end(child)
+
+
+def _has_children(pid: int) -> bool:
+    try:
+        told = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:  # it is ending
+        return True
+    return not told or any(told)  # a kernel need not tell: proc_pid_children(5)
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

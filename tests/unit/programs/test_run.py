@@ -61,9 +61,12 @@ def test_the_environment_of_exabgp(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bare.keys() == {"LANG", "exabgp_daemon_user", *EXABGP_ENVIRONMENT}
 
 
-@pytest.mark.parametrize("before", [None, "", "neighbor nonsense {", "\udcff"])
+OTHERS = ALONE.replace("process exabgp-metallb", "process other")
+
+
+@pytest.mark.parametrize("before", [None, "", "neighbor nonsense {", "\udcff", OTHERS])
 def test_exabgp_starts_on_a_file_that_it_can_read(before: str | None, tmp_path: Path) -> None:
-    """None yet, an empty one, a broken one: our process alone, private."""
+    """None yet, an empty one, a broken one, somebody else's: our process alone, private."""
     path = tmp_path / "exabgp.conf"
     if before is not None:
         path.write_text(before, errors="surrogateescape")
@@ -89,6 +92,23 @@ def test_an_exabgp_that_cannot_be_kept_alive_is_given_up(
     assert supervisor(tmp_path / "state" / "exabgp.conf", dict(os.environ)).run() == 1
     assert told.count("ExaBGP ended with status 1: it is started again") == STARTS
     assert told.count("giving up") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        pytest.param(["sleep", "60"], -signal.SIGTERM, id="none"),
+        pytest.param(["sh", "-c", "sleep 0.5 & wait"], 0, id="one"),
+    ],
+)
+def test_an_exabgp_without_its_process_is_ended(
+    command: list[str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A foreign exabgp.conf took it away; the next ExaBGP starts on ours."""
+    monkeypatch.setattr(run, "LOOK_SECONDS", 0.01)
+    with subprocess.Popen(command) as child:
+        run._wait(child)
+        assert child.wait(WAIT_SECONDS) == status
 
 
 class Family:
