@@ -13,6 +13,8 @@ that fill an Ethernet frame to its least length; in neighbor discovery an option
 experimental type (RFC 4727 section 5.1), which they skip (RFC 4861 section 4.6).
 """
 
+import struct
+
 from scapy.config import conf
 
 # Importing the layers reads the routes of the machine, of which a router may hold a million.
@@ -57,7 +59,9 @@ IPV6_TYPE = b"\x86\xdd"
 VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")  # IEEE 802.1Q, 802.1ad
 IPV4_ON_ETHERNET = b"\x00\x01\x08\x00\x06\x04"  # hardware, protocol, and their address lengths
 ARP_REQUEST, ARP_REPLY = b"\x00\x01", b"\x00\x02"
-ARP_END = 42
+# Frame's destination and source, lengths, operation, sender's MAC and address, target's address.
+_ARP = struct.Struct("6s6s2x6s2s6s4s6x4s")
+ARP_END = _ARP.size
 LOOPBACK_NET, MULTICAST_NET = 127, 224  # first byte; from the latter on nobody has the address
 
 ICMPV6 = 58
@@ -193,31 +197,31 @@ def _tag_bytes(tag: Tag) -> bytes:
     return TAG_MAGIC + bytes((TAG_VERSION, tag.state)) + tag.node
 
 
-def _tag(data: bytes) -> Tag | None:
-    """Return the tag that begins here; a state of a later version claims the address as well."""
-    if data[:2] != TAG_MAGIC or len(data) < TAG_LENGTH or not data[2]:
+def _tag(frame: bytes, at: int) -> Tag | None:
+    """Return the tag that begins there; a state of a later version claims the address as well."""
+    if frame[at : at + 2] != TAG_MAGIC or len(frame) < at + TAG_LENGTH or not frame[at + 2]:
         return None
-    return Tag(_STATES.get(data[3], TagState.OWNER), data[4:TAG_LENGTH])
+    state = _STATES.get(frame[at + 3], TagState.OWNER)
+    return Tag(state, frame[at + 4 : at + TAG_LENGTH])
 
 
 def _decode_arp(frame: bytes) -> Heard | Drop:
     if len(frame) < ARP_END:
         return _DROPS[DropReason.SHORT]
-    if frame[14:20] != IPV4_ON_ETHERNET:
+    destination, source, lengths, operation, mac, sender, target = _ARP.unpack_from(frame)
+    if lengths != IPV4_ON_ETHERNET:
         return _DROPS[DropReason.HARDWARE]
-    operation = frame[20:22]
     if operation not in (ARP_REQUEST, ARP_REPLY):
         return _DROPS[DropReason.OPERATION]
-    mac, sender, target = frame[22:28], frame[28:32], frame[38:42]
-    if _is_nobody(mac) or frame[6] & 1 or _has_nobody(sender):
+    if _is_nobody(mac) or source[0] & 1 or sender[0] == LOOPBACK_NET or sender[0] >= MULTICAST_NET:
         return _DROPS[DropReason.SENDER]
-    tag = _tag(frame[ARP_END:]) if len(frame) > ARP_END else None
+    tag = _tag(frame, ARP_END)
     if operation == ARP_REQUEST and sender != target:
-        return ArpRequest(frame[:6], frame[6:12], mac, sender, target, tag)
+        return ArpRequest(destination, source, mac, sender, target, tag)
     if sender == ANY_IPV4:
         return _DROPS[DropReason.SENDER]
-    answer = operation == ARP_REPLY and not frame[0] & 1
-    return Claim(frame[:6], frame[6:12], mac, sender, answer, tag)
+    answer = operation == ARP_REPLY and not destination[0] & 1
+    return Claim(destination, source, mac, sender, answer, tag)
 
 
 def _is_nobody(mac: Mac) -> bool:
@@ -225,53 +229,44 @@ def _is_nobody(mac: Mac) -> bool:
     return bool(mac[0] & 1) or mac == NO_MAC
 
 
-def _has_nobody(sender: Packed) -> bool:
-    return sender[0] == LOOPBACK_NET or sender[0] >= MULTICAST_NET
-
-
 def _decode_icmpv6(frame: bytes) -> Heard | Drop:
-    fault = _packet_fault(frame) or _message_fault(frame)
+    if len(frame) < ICMPV6_START:
+        return _DROPS[DropReason.SHORT]
+    end = ICMPV6_START + (frame[18] << 8 | frame[19])  # the frame may go on to its least length
+    fault = _packet_fault(frame, end) or _message_fault(frame, end)
     if fault:
         return _DROPS[fault]
-    options = _options(frame[OPTIONS_START : _end(frame)])
+    options = _options(frame, end)
     if isinstance(options, Drop):
         return options
     decode_kind = _solicitation if frame[54] == SOLICITATION else _advertised
     return decode_kind(frame, *options)
 
 
-def _packet_fault(frame: bytes) -> DropReason | None:
+def _packet_fault(frame: bytes, end: int) -> DropReason | None:
     """Return why a frame holds no whole message of neighbor discovery."""
-    if len(frame) < ICMPV6_START:
-        return DropReason.SHORT
     if frame[14] >> 4 != 6:
         return DropReason.VERSION
     if frame[20] != ICMPV6:
         return DropReason.PROTOCOL
-    end = _end(frame)
-    if end <= ICMPV6_START or len(frame) < end:
+    if not ICMPV6_START < end <= len(frame):
         return DropReason.SHORT
     if frame[54] not in (SOLICITATION, ADVERTISEMENT):
         return DropReason.TYPE
     return None if end >= OPTIONS_START else DropReason.SHORT
 
 
-def _message_fault(frame: bytes) -> DropReason | None:
+def _message_fault(frame: bytes, end: int) -> DropReason | None:
     """Return why a message is not valid by RFC 4861 (7.1.1, 7.1.2), options left aside."""
     if frame[21] != HOP_LIMIT:
         return DropReason.HOP_LIMIT
     if frame[55]:
         return DropReason.CODE
-    if not _sums_up(frame[22 : _end(frame)]):
+    if not _sums_up(frame[22:end]):
         return DropReason.CHECKSUM
     if frame[6] & 1 or frame[22] == MULTICAST:
         return DropReason.SENDER
     return DropReason.TARGET if frame[62] == MULTICAST else None
-
-
-def _end(frame: bytes) -> int:
-    """Return where the packet ends; the frame may go on to its least length."""
-    return ICMPV6_START + (frame[18] << 8 | frame[19])
 
 
 def _sums_up(addresses_and_packet: bytes) -> bool:
@@ -282,27 +277,27 @@ def _sums_up(addresses_and_packet: bytes) -> bool:
     return (int.from_bytes(addresses_and_packet, "big") + length + ICMPV6) % 0xFFFF == 0
 
 
-def _options(data: bytes) -> tuple[Mac | None, Mac | None, Tag | None] | Drop:
+def _options(frame: bytes, end: int) -> tuple[Mac | None, Mac | None, Tag | None] | Drop:
     """Return the source's and the target's MAC and the tag; of several options the first counts."""
     source = target = tag = None
-    at, end = 0, len(data)
+    at = OPTIONS_START
     while at < end:
-        length = data[at + 1] * OPTION_UNIT if at + 1 < end else 0
+        length = frame[at + 1] * OPTION_UNIT if at + 1 < end else 0
         if not length or at + length > end:
             return _DROPS[DropReason.OPTION]
-        kind = data[at]
+        kind = frame[at]
         if kind in (SOURCE_MAC, TARGET_MAC):
             if length != MAC_OPTION_LENGTH:
                 return _DROPS[DropReason.OPTION]
-            mac = data[at + 2 : at + MAC_OPTION_LENGTH]
+            mac = frame[at + 2 : at + MAC_OPTION_LENGTH]
             if _is_nobody(mac):
                 return _DROPS[DropReason.SENDER]
             if kind == SOURCE_MAC:
                 source = source or mac
             else:
                 target = target or mac
-        elif kind == EXPERIMENT:
-            tag = tag or _tag(data[at + 2 : at + length])
+        elif kind == EXPERIMENT and length >= TAG_OPTION_LENGTH:
+            tag = tag or _tag(frame, at + 2)
         at += length
     return source, target, tag
 
