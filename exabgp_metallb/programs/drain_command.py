@@ -90,7 +90,7 @@ def _outcome(answer: Message, *, wait: bool) -> str:
     if not wait:
         drain = answer["drain"]
         assert isinstance(drain, dict)  # noqa: S101 -- our own speaker's
-        return f"{drain['phase']}, to be {drain['goal']}"
+        return f"to be {drain['goal']}"
     if not answer["reached"]:
         raise ControlError(f"something else was asked for meanwhile: the node is {answer['phase']}")
     return str(answer["phase"])
