@@ -18,6 +18,7 @@ from tests.integration.lab.network import Host, Lab
 from tests.integration.lab.packets import (
     ASN_OF_32_BITS,
     GRACEFUL_RESTART,
+    HOST_NAME,
     MULTIPROTOCOL,
     Open,
     Packet,
@@ -302,6 +303,29 @@ def test_a_router_may_have_nothing_but_a_link_local_address(
     manifests.put(service("more", "fd99::2", families=["IPv6"]), slice_of("more", "node1"))
     router.wait_next_hops({WEB4: [NODE4], WEB6: [link], "fd99::2/128": [link]})
     assert router.establishments(router.config.neighbors[0].address) == 1
+
+
+def test_another_device_is_another_session(
+    tor: Host, worker: Host, manifests: Manifests, frr: FrrFactory
+) -> None:
+    """A session moves with its `vrf`, here a plain device, and ends where the device has no way."""
+    worker.attach("10.4.0.11/24", segment="aside")
+    put_peer(manifests, "tor", tor.ipv4, vrf="eth0")
+    neighbor = NeighborConfig(address=worker.ipv4, asn=NODE_ASN)
+    with Capture(tor) as capture:
+        router = frr(
+            tor,
+            RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=(neighbor,)),
+        )
+        running = Node(worker, manifests.path)
+        running.start()
+        router.wait_next_hops({WEB4: [NODE4]})
+        put_peer(manifests, "tor", tor.ipv4, vrf="eth1")
+        router.wait_down(worker.ipv4)
+        put_peer(manifests, "tor", tor.ipv4)
+        router.wait_next_hops({WEB4: [NODE4]})
+        for told in opens(capture, worker.ipv4):
+            assert HOST_NAME not in told.capabilities
 
 
 def own_link_local(host: Host) -> str:

@@ -246,6 +246,9 @@ def _settings(session: Session) -> Iterator[str]:
         yield from _password(peer.password.value)
     if (device := _device(peer)) is not None:
         yield f'source-interface "{device}"'
+        # By this ExaBGP sees that the neighbor has changed, and by the device it does not. Without
+        # a host-name it is never sent.
+        yield f"domain-name device-{device.encode().hex()}"
     if peer.graceful_restart:
         yield "manual-eor true"  # the speaker sends End-of-RIB after its whole table
     yield "adj-rib-in false"

@@ -17,7 +17,8 @@ from tests.integration.lab.capture import OPEN, Capture, Message
 from tests.integration.lab.history import Address
 
 MD5 = "MD5"  # scapy's name for the TCP option of kind 19: RFC 2385 section 3
-MULTIPROTOCOL, GRACEFUL_RESTART, ASN_OF_32_BITS = 1, 64, 65  # IANA, Capability Codes
+MULTIPROTOCOL, GRACEFUL_RESTART, ASN_OF_32_BITS, HOST_NAME = 1, 64, 65, 73
+"""IANA, Capability Codes; the last one is of draft-walton-bgp-hostname-capability."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,18 @@ def test_a_link_local_peer_with_an_interface_is_held() -> None:
     assert read(conf.render(sessions(peer), run=RUN))[0]["source-interface"] == "eth0"
 
 
+def test_another_device_is_another_neighbor() -> None:
+    """ExaBGP would go on with the old socket otherwise."""
+    red, blue, none = (
+        read(conf.render(sessions(replace(PLAIN, vrf=vrf)), run=RUN))[0]
+        for vrf in ("red", "blue", None)
+    )
+    assert red != blue
+    assert red != none
+    assert red == read(conf.render(sessions(replace(PLAIN, vrf="red")), run=RUN))[0]
+    assert red["host-name"] is None
+
+
 def test_an_interface_goes_before_its_vrf() -> None:
     """It lies in the VRF by itself, and a link-local address needs it."""
     peer = replace(PLAIN, address=ip_address("fe80::1"), interface="eth0", vrf="red")
