@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from exabgp_metallb.adapters.layer2.metrics import ResponderMetrics, ResponderVitals
 from exabgp_metallb.adapters.layer2.orders import OrdersClient, OrdersFile
 from exabgp_metallb.adapters.layer2.segments import Segments
 from exabgp_metallb.decisions.ownership import (
@@ -42,6 +42,10 @@ from exabgp_metallb.values.orders import (
     Report,
     Role,
 )
+from exabgp_metallb.values.vitals import ResponderVitals
+
+if TYPE_CHECKING:
+    from exabgp_metallb.adapters.layer2.metrics import ResponderMetrics
 
 ORDERS_SOCKET_NAME = "orders.sock"
 ORDERS_FILE_NAME = "orders.json"
@@ -108,7 +112,7 @@ class Responder:
         self._report: Report | None = None
         self._roles: Mapping[Address, Role] = {}
         self._told_foreign: set[ForeignClaim] = set()
-        self._metrics = None if options.metrics is None else ResponderMetrics(*options.metrics)
+        self._metrics = None if options.metrics is None else _metrics(options.metrics)
 
     def run(self) -> None:
         """Answer until told to end."""
@@ -266,7 +270,7 @@ class Responder:
             self._report = found
             self._client.report(found)
         if self._metrics is not None:
-            self._metrics.publish(self._vitals(found))
+            self._publish(self._metrics, found)
 
     def _seen(self, at: float) -> Report:
         names = {index: each.name for index, each in self._wire.interfaces.items()}
@@ -317,18 +321,20 @@ class Responder:
         for name in ("takeovers", "returns", "yields", "defences", "foreign", "sleeps"):
             yield "layer2_ownership", name, getattr(counts, name)
 
-    def _vitals(self, found: Report) -> ResponderVitals:
-        connected = self._client.connected
-        return ResponderVitals(
-            turned_at=time.monotonic(),
-            loaded=self._orders is not None,
-            stale=not connected,
-            waiting_for=() if self._orders is not None else ("orders",),
-            away=frozenset() if connected else frozenset({"speaker"}),
-            roles=Counter(each.role for each in found.addresses),
-            interfaces=found.interfaces,
-            foreign=found.foreign,
-            counters=found.counters,
+    def _publish(self, metrics: "ResponderMetrics", found: Report) -> None:
+        connected, loaded = self._client.connected, self._orders is not None
+        metrics.publish(
+            ResponderVitals(
+                turned_at=time.monotonic(),
+                loaded=loaded,
+                stale=not connected,
+                waiting_for=() if loaded else ("orders",),
+                away=frozenset() if connected else frozenset({"speaker"}),
+                roles=Counter(each.role for each in found.addresses),
+                interfaces=found.interfaces,
+                foreign=found.foreign,
+                counters=found.counters,
+            )
         )
 
     def _log(self, found: Report) -> None:
@@ -351,6 +357,13 @@ class Responder:
                 claim.interface,
             )
         self._told_foreign = foreign
+
+
+def _metrics(address: tuple[str, int]) -> "ResponderMetrics":
+    """Return what serves metrics; without them prometheus-client takes no memory."""
+    from exabgp_metallb.adapters.layer2.metrics import ResponderMetrics  # noqa: PLC0415 -- see above
+
+    return ResponderMetrics(*address)
 
 
 def run(options: ResponderOptions) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from exabgp_metallb.values.orders import Role
 from exabgp_metallb.values.outcome import PoolUsage
 
 
@@ -36,20 +35,42 @@ class ControllerVitals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer2Vitals:
-    """How a node does on layer 2.
+    """How a node does on layer 2, as its speaker knows it.
 
     Attributes:
-        connected: there is a responder; without one the rest is empty.
-        announced: Service and address, for all that this node answers for.
-        roles: how many addresses it has in each role.
-        usable: by interface, whether it can answer there.
-        foreign: address, MAC and interface of those who answer for an address of ours.
-        counters: what the responder counted since its start, by name and label.
+        node: its name.
+        connected: there is a responder.
+        announced: Service and address, for all that this node answers for; nothing while nobody is
+            there to say so. The responder has metrics of its own for the rest.
     """
 
+    node: str
     connected: bool = False
     announced: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponderVitals:
+    """How a responder is, as one value; as of its last turn.
+
+    Attributes:
+        turned_at: when the loop turned last, in monotonic seconds.
+        loaded: there are orders, from the speaker or from disk.
+        stale: the speaker is away.
+        waiting_for: what readiness lacks; empty when ready.
+        away: the speaker, while it is.
+        roles: how many addresses this node has each role for.
+        interfaces: whether each can answer at all.
+        foreign: who else answers for an address of ours.
+        counters: name, label and count, since the start.
+    """
+
+    turned_at: float = 0.0
+    loaded: bool = False
+    stale: bool = True
+    waiting_for: tuple[str, ...] = ("orders",)
+    away: frozenset[str] = frozenset({"speaker"})
     roles: Mapping[Role, int] = field(default_factory=dict)
-    usable: Mapping[str, bool] = field(default_factory=dict)
-    foreign: tuple[tuple[str, str, str], ...] = ()
+    interfaces: tuple[InterfaceReport, ...] = ()
+    foreign: tuple[ForeignClaim, ...] = ()
     counters: tuple[tuple[str, str, int], ...] = ()

@@ -1,12 +1,12 @@
 """What a responder tells Prometheus; see `adapters.metrics` for how it is served."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from exabgp_metallb.adapters.metrics import HealthServer
-from exabgp_metallb.values.orders import ForeignClaim, InterfaceReport, Role
+from exabgp_metallb.values.orders import Role
+from exabgp_metallb.values.vitals import ResponderVitals
 
 _COUNTERS = {
     # MetalLB's, with its label
@@ -19,33 +19,6 @@ _COUNTERS = {
     "layer2_socket_errors": ("exabgp_metallb", "error", "Calls that the kernel refused."),
     "layer2_ownership": ("exabgp_metallb", "event", "Changes of who answers, as seen here."),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponderVitals:
-    """How a responder is, as one value; see `adapters.metrics.Health`.
-
-    Attributes:
-        turned_at: when the loop turned last, in monotonic seconds.
-        loaded: there are orders, from the speaker or from disk.
-        stale: the speaker is away.
-        waiting_for: what readiness lacks; empty when ready.
-        away: the speaker, while it is.
-        roles: how many addresses this node has each role for.
-        interfaces: whether each can answer at all.
-        foreign: who else answers for an address of ours.
-        counters: name, label and count, since the start.
-    """
-
-    turned_at: float = 0.0
-    loaded: bool = False
-    stale: bool = True
-    waiting_for: tuple[str, ...] = ("orders",)
-    away: frozenset[str] = frozenset({"speaker"})
-    roles: Mapping[Role, int] = field(default_factory=dict)
-    interfaces: tuple[InterfaceReport, ...] = ()
-    foreign: tuple[ForeignClaim, ...] = ()
-    counters: tuple[tuple[str, str, int], ...] = ()
 
 
 def responder_metrics(vitals: ResponderVitals) -> Iterator[Metric]:
