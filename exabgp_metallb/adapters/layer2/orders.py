@@ -121,10 +121,10 @@ class OrdersServer:
         self._orders: Orders | None = None
         self._line: bytes | None = None  # the orders as they are sent; None: to be made anew
         self._stopping = False
+        self._listening = unix.listen(path, group=group)
         self._wakes, self._wake = socket.socketpair()
         self._wakes.settimeout(0)
         self._wake.settimeout(0)
-        self._listening = unix.listen(path, group=group)
         self._listening.settimeout(0)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
