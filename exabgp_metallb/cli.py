@@ -260,6 +260,39 @@ _METRICS = twin(
     metavar="ADDR:PORT",
     help="Serve /metrics, /healthz and /readyz there.",
 )
+_LAYER2_OPTIONS = (
+    twin(
+        "orders",
+        type=click.Path(path_type=Path),
+        metavar="SOCKET",
+        help="Where the responder gets its orders; default: orders.sock in the state folder.",
+    ),
+    twin(
+        "orders-group",
+        metavar="NAME",
+        help="Whose members may be the responder, beside root and our own user.",
+    ),
+    twin(
+        "l2-subnet",
+        type=click.Choice(("prefer", "require", "ignore")),
+        default="prefer",
+        show_default=True,
+        help="Interfaces with an address in the Service's subnet: first, only, or no matter.",
+    ),
+    twin(
+        "l2-failback",
+        type=click.Choice(("auto", "sticky")),
+        default="auto",
+        show_default=True,
+        help="Give an address back to a better node that is there again, or keep it.",
+    ),
+    twin(
+        "l2-refresh",
+        type=click.FloatRange(min=1),
+        metavar="SECONDS",
+        help="Announce addresses on layer 2 again and again; by default only when they move.",
+    ),
+)
 _CONTROLLER_OPTIONS = (
     cluster_options,
     _KUBECONFIG,
@@ -300,6 +333,7 @@ _NODE_OPTIONS = (
         metavar="auto|off|DIR",
         help="FRR's bfdd for BFDProfiles: `run` starts one, none, or the one with sockets in DIR.",
     ),
+    *_LAYER2_OPTIONS,
     _METRICS,
     *_LOG_OPTIONS,
 )
@@ -375,6 +409,7 @@ class Patient(click.Command):
 @commands.command(cls=Patient)
 @node_options
 @twin("managed", type=bool, default=False, hidden=True)
+@twin("without-exabgp", is_flag=True, help="There is no ExaBGP: layer 2 is all that is done.")
 @click.pass_context
 def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- as node_options names them
     """Tell ExaBGP what this node announces; ExaBGP starts it.
@@ -382,7 +417,9 @@ def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- a
     Name this command in a process section of your own exabgp.conf (see etc/exabgp), with the
     options in the environment of ExaBGP. `exabgp-metallb run` does all that by itself.
 
-    Exits with 0 when ExaBGP ends, 1 on failure.
+    With --without-exabgp it is started by you, and gives the responder its orders.
+
+    Exits with 0 when ExaBGP ends, or when told to end, and 1 on failure.
     """
     from exabgp_metallb.programs.start import run_speaker  # noqa: PLC0415 -- see above
 
@@ -391,6 +428,8 @@ def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- a
     except click.UsageError as error:
         raise _waited(error) from error
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(VALID))
+    if given.without_exabgp:
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(VALID))
     ctx.exit(run_speaker(given))
 
 
@@ -533,9 +572,12 @@ def _node(**options: Any) -> "Options":  # noqa: ANN401 -- as node_options names
     """Return the options of a node's program, and set up its logs."""
     from exabgp_metallb.adapters.logs import LogFormat, configure  # noqa: PLC0415 -- see above
     from exabgp_metallb.programs.options import Options, default_state_dir  # noqa: PLC0415
+    from exabgp_metallb.values.orders import Failback, SubnetRule  # noqa: PLC0415 -- see above
 
     if options["manifests"] is not None and options["kubeconfig"] is not None:
         raise click.UsageError("--manifests and --kubeconfig: give one of them")
+    options["l2_subnet"] = SubnetRule(options["l2_subnet"])
+    options["l2_failback"] = Failback(options["l2_failback"])
     options["state_dir"] = options["state_dir"] or default_state_dir()
     given = Options(**options)
     configure(given.log_level, LogFormat(given.log_format))

@@ -23,7 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from exabgp_metallb.values.outcome import PoolUsage
-from exabgp_metallb.values.vitals import ControllerVitals
+from exabgp_metallb.values.vitals import ControllerVitals, Layer2Vitals
 
 STUCK_SECONDS = 30.0  # the loop turns each second; this long without a turn is no load any more
 
@@ -42,6 +42,7 @@ class Vitals:
         prefixes: by peer, how many prefixes it should hold.
         refused_lines: commands that ExaBGP has refused since the start.
         drift: by peer, routes that ExaBGP was found to hold otherwise than it was told.
+        layer2: None: the node has no part in it.
     """
 
     turned_at: float = 0.0
@@ -53,6 +54,7 @@ class Vitals:
     prefixes: Mapping[str, int] = field(default_factory=dict)
     refused_lines: int = 0
     drift: Mapping[str, int] = field(default_factory=dict)
+    layer2: Layer2Vitals | None = None
 
 
 class Health(Protocol):
@@ -100,6 +102,21 @@ def speaker_metrics(vitals: Vitals) -> Iterator[Metric]:
     for peer, count in sorted(vitals.drift.items()):
         family.add_metric([peer], float(count))
     yield family
+    if vitals.layer2 is not None:
+        yield from _layer2_metrics(vitals.layer2)
+
+
+def _layer2_metrics(vitals: Layer2Vitals) -> Iterator[Metric]:
+    connected = "1 while a responder takes orders."
+    yield _gauge("exabgp_metallb_layer2_responder_connected", connected, vitals.connected)
+    announced = GaugeMetricFamily(
+        "metallb_speaker_announced",
+        "1 for each address of a Service that this node answers for.",
+        labels=["service", "protocol", "node", "ip"],
+    )
+    for service, address in vitals.announced:
+        announced.add_metric([service, "layer2", vitals.node, address], 1.0)
+    yield announced
 
 
 def controller_metrics(vitals: ControllerVitals) -> Iterator[Metric]:

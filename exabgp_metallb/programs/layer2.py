@@ -31,6 +31,7 @@ from exabgp_metallb.values.reasons import Reason, Refused
 from exabgp_metallb.values.snapshot import Snapshot
 from exabgp_metallb.values.vitals import Layer2Vitals
 
+MISSED_SECONDS = 10.0  # for a responder that is started beside us, or again
 TOLD_AT_ONCE = 20  # addresses in one go; `exabgp-metallb status` tells them all
 
 _LEFT_TO_OTHERS = (Reason.NOT_OWNER, Reason.NO_MATCHING_ADVERTISEMENT, Reason.NO_IP_ALLOCATED)
@@ -92,6 +93,8 @@ class Layer2:
         self._told: dict[ObjectName, Refused] = {}
         self._counted = (0, 0)
         self._vitals: Layer2Vitals | None = None  # None: to be measured again
+        self._missed_since: float | None = None  # orders without a responder; monotonic seconds
+        self._missed_told = False
         self.answered: Mapping[ObjectName, tuple[str, ...]] = {}
         self.claimed: Mapping[ObjectName, tuple[ForeignClaim, ...]] = {}
         self._sink = connect(self._heard)
@@ -123,7 +126,18 @@ class Layer2:
         """Do nothing: layer 2 needs no ExaBGP."""
 
     def act(self, now: float) -> None:
-        """Do nothing: the responder keeps the time."""
+        """Tell, once, that there are orders and nobody to follow them."""
+        if self._connected or self._orders is None or not self._orders.addresses:
+            self._missed_since = None
+        elif self._missed_since is None:
+            self._missed_since = now
+        elif not self._missed_told and now - self._missed_since >= MISSED_SECONDS:
+            self._missed_told = True
+            logger.warning(
+                "no responder takes orders, so this node answers for none of {} addresses: run "
+                "`exabgp-metallb responder` on it",
+                len(self._orders.addresses),
+            )
 
     def deadline(self, now: float) -> float | None:  # noqa: ARG002 -- the protocol's
         """Return None: nothing falls due."""
@@ -155,21 +169,15 @@ class Layer2:
     def vitals(self) -> Layer2Vitals:
         """Return what there is to measure; the same value until it differs."""
         if self._vitals is None:
-            self._vitals = self._measured() if self._connected else Layer2Vitals()
+            reports = self._report.addresses if self._connected else ()
+            owned = [each.address for each in reports if each.role is Role.OWNER]
+            services = self._elections.services_of(owned)
+            self._vitals = Layer2Vitals(
+                node=self._node,
+                connected=self._connected,
+                announced=tuple((str(s), str(a)) for a, names in services.items() for s in names),
+            )
         return self._vitals
-
-    def _measured(self) -> Layer2Vitals:
-        report = self._report
-        owned = [each.address for each in report.addresses if each.role is Role.OWNER]
-        services = self._elections.services_of(owned)
-        return Layer2Vitals(
-            connected=True,
-            announced=tuple((str(s), str(a)) for a, names in services.items() for s in names),
-            roles={role: sum(r.role is role for r in report.addresses) for role in Role},
-            usable={each.name: each.usable for each in report.interfaces},
-            foreign=tuple((str(c.address), c.mac, c.interface) for c in report.foreign),
-            counters=report.counters,
-        )
 
     def _address_rows(self) -> Iterable[Mapping[str, object]]:
         found = {r.address: r for r in self._report.addresses}
@@ -195,10 +203,8 @@ class Layer2:
     def _reported(self, report: Report | None) -> None:
         """Take what it says; while it is away what it said last stands, as it may be restarting."""
         self._vitals = None
-        if self._connected is not (report is not None):
-            self._connected = report is not None
-            level, what = ("INFO", "is there") if self._connected else ("WARNING", "is away")
-            logger.log(level, "the responder {}", what)
+        self._connected = report is not None
+        self._missed_told = False
         if report is None:
             return
         before, self._report = self._report, report

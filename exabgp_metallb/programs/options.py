@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exabgp_metallb.values.objects import NodeName
+from exabgp_metallb.values.orders import Failback, SubnetRule
 
 CONF_NAME = "exabgp.conf"
 LAST_GOOD_NAME = "last-good.jsonl"
 LEASES_NAME = "leases.json"
+ORDERS_NAME = "orders.sock"
 SOCKET_NAME = "speaker.sock"
 PREFIX = "EXABGP_METALLB_"
 
@@ -35,6 +37,12 @@ class Options:
             stops as if it crashed.
         bfd: "auto": `run` starts FRR's bfdd when a BFDProfile is used; "off"; or the folder of the
             sockets of a bfdd that somebody else runs.
+        orders: where the responder gets its orders; None: in the state folder.
+        orders_group: whose members may be the responder, beside root and our own user.
+        l2_subnet: see `values.orders`; as the next two.
+        l2_failback: what an owner does when a better candidate is back.
+        l2_refresh: seconds between gratuitous announcements at rest; None: none.
+        without_exabgp: there is no ExaBGP, and layer 2 is all that is done.
         log_level: debug, info, warning or error.
         log_format: text or json.
     """
@@ -50,6 +58,12 @@ class Options:
     metrics: tuple[str, int] | None = None
     drain_seconds: float = 5.0
     bfd: str = "auto"
+    orders: Path | None = None
+    orders_group: str | None = None
+    l2_subnet: SubnetRule = SubnetRule.PREFER
+    l2_failback: Failback = Failback.AUTO
+    l2_refresh: float | None = None
+    without_exabgp: bool = False
     log_level: str = "info"
     log_format: str = "text"
 
@@ -73,6 +87,11 @@ class Options:
         """The control socket of the speaker."""
         return self.state_dir / SOCKET_NAME
 
+    @property
+    def orders_socket(self) -> Path:
+        """Where the responder gets its orders."""
+        return self.orders or self.state_dir / ORDERS_NAME
+
     def environment(self) -> dict[str, str]:
         """Return the variables that give these options to the speaker below `run`.
 
@@ -91,6 +110,11 @@ class Options:
             "metrics": metrics,
             "drain_seconds": self.drain_seconds,
             "bfd": self.bfd,
+            "orders": self.orders and self.orders.absolute(),
+            "orders_group": self.orders_group,
+            "l2_subnet": self.l2_subnet,
+            "l2_failback": self.l2_failback,
+            "l2_refresh": self.l2_refresh,
             "log_level": self.log_level,
             "log_format": self.log_format,
         }

@@ -6,10 +6,12 @@ so, or it waits; and what nobody foresaw ends it slowly.
 """
 
 import gc
+import grp
 import random
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
@@ -25,17 +27,21 @@ from exabgp_metallb.adapters.kubernetes import config
 from exabgp_metallb.adapters.kubernetes.api import KubernetesSource
 from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.watch import Pace
+from exabgp_metallb.adapters.layer2.orders import OrdersServer
 from exabgp_metallb.adapters.source import Away, Back, Listener, OnDeath, thread
-from exabgp_metallb.errors import ExabgpError, SourceError
+from exabgp_metallb.errors import ExabgpError, SourceError, UsageError
 from exabgp_metallb.parsing.objects import KINDS
 from exabgp_metallb.programs.bfd import bfd_part
 from exabgp_metallb.programs.control_socket import ControlSocket
+from exabgp_metallb.programs.layer2 import Layer2, Layer2Settings
+from exabgp_metallb.programs.layer2 import Listener as ReportListener
 from exabgp_metallb.programs.options import Options, written
 from exabgp_metallb.programs.parts import Neighbors, Part, Post
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
 from exabgp_metallb.programs.speaker import NodeSource, Settings, Speaker
 from exabgp_metallb.programs.standalone import Standalone
 from exabgp_metallb.programs.statuses import Statuses
+from exabgp_metallb.values.objects import ObjectName
 
 if TYPE_CHECKING:
     from exabgp_metallb.adapters.metrics import Vitals
@@ -68,7 +74,9 @@ Connect = Callable[[PipeListener], Pipe]
 """Makes the pipe to ExaBGP."""
 
 RETRY_SECONDS = 5.0  # between two looks at a configuration that cannot be read
-LINGER_SECONDS = 15.0  # before a death: ExaBGP 5 endures five within 64 s (api/processes.py)
+LINGER_SECONDS = 20.0
+"""Before a death. ExaBGP 5 ends at the sixth within 64 s, counted from each multiple of 64 s of its
+clock (api/processes.py): so there are four at most, and one more may be somebody's `kill`."""
 
 
 Connected = Callable[[Connection], None]
@@ -166,6 +174,7 @@ class Composition:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._connected: list[Connected] = []
+        self._layer2: Layer2 | None = None
 
     def source(self, on_death: OnDeath) -> NodeSource:
         """Make the source of objects."""
@@ -179,14 +188,60 @@ class Composition:
         options = self._options
         bfd = bfd_part(options.bfd, options.state_dir, post, neighbors)
         parts: list[Part] = [bfd] if options.managed else []  # BFDProfiles are of BGPPeers
+        self._layer2 = self._make_layer2(post)
+        if self._layer2 is not None:
+            parts.append(self._layer2)
         if options.manifests is None:
-            statuses = Statuses(post, namespace=options.namespace, bfd=bfd.state)
+            statuses = Statuses(
+                post, namespace=options.namespace, bfd=bfd.state, answered=self._answered
+            )
             self._connected.append(statuses.connected)
             parts.append(statuses)
         return parts
 
+    def publish(self) -> "Callable[[Vitals], None] | None":
+        """Serve metrics, if they are asked for, and return who takes them."""
+        options = self._options
+        published = None if options.metrics is None else _metrics(options.metrics)
+        return None if published is None else partial(self._publish, published)
 
-def speaker(options: Options, connect: Connect) -> Speaker:
+    def _publish(self, published: "Callable[[Vitals], None]", vitals: "Vitals") -> None:
+        layer2 = None if self._layer2 is None else self._layer2.vitals()
+        published(replace(vitals, layer2=layer2))
+
+    def _answered(self) -> Mapping[ObjectName, tuple[str, ...]]:
+        return {} if self._layer2 is None else self._layer2.answered
+
+    def _make_layer2(self, post: Post) -> Layer2 | None:
+        options = self._options
+        settings = Layer2Settings(
+            subnet=options.l2_subnet,
+            failback=options.l2_failback,
+            refresh_seconds=options.l2_refresh,
+        )
+        try:
+            return Layer2(options.node, post, connect=self._serve_orders, settings=settings)
+        except OSError as error:
+            why = f"{options.orders_socket}: {error.strerror}: set --orders to a path of ours"
+        except KeyError:
+            why = f"--orders-group: no group is named {options.orders_group!r}"
+        if options.without_exabgp:
+            raise UsageError(why)
+        logger.error("{}; this node answers for nothing on layer 2", why)
+        return None
+
+    def _serve_orders(self, listener: ReportListener) -> OrdersServer:
+        group = self._options.orders_group
+        server = OrdersServer(
+            self._options.orders_socket,
+            listener,
+            group=None if group is None else grp.getgrnam(group).gr_gid,
+        )
+        server.start()
+        return server
+
+
+def speaker(options: Options, connect: Connect | None) -> Speaker:
     """Return the speaker that the options ask for, ready to run."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
     try:
@@ -215,7 +270,7 @@ def speaker(options: Options, connect: Connect) -> Speaker:
         connect=connect,
         last_good=LastGood(options.last_good),
         allocate=Standalone(options.leases) if standalone else None,
-        publish=None if options.metrics is None else _metrics(options.metrics),
+        publish=composition.publish(),
         parts=composition.parts,
     )
 
@@ -234,9 +289,13 @@ def _metrics(address: tuple[str, int]) -> "Callable[[Vitals], None] | None":
 
 
 def run_speaker(options: Options) -> int:
-    """Run the speaker until ExaBGP ends, and return the exit status."""
+    """Run the speaker until ExaBGP ends, and return the exit status.
+
+    Raises:
+        UsageError: there is no ExaBGP, and nothing else that could be done.
+    """
     logger.info("speaker of node {} starts", options.node)
-    connect = _exabgp()
+    connect = None if options.without_exabgp else _exabgp()
     try:
         made = speaker(options, connect)
         control = ControlSocket(options.socket, made)
@@ -245,8 +304,11 @@ def run_speaker(options: Options) -> int:
             made.run()
         finally:
             control.stop()
+    except UsageError:
+        raise
     except ExabgpError as error:
         logger.info("{}", error)
+        linger(connect)  # it ends at once where ExaBGP has ended
     except Exception as error:  # noqa: BLE001 -- whatever it is, ExaBGP must not see us die fast
         logger.critical(
             "the speaker ends by what nobody foresaw:\n{}",
@@ -266,8 +328,10 @@ def _exabgp() -> Connect:
     return partial(Pipe, stdin=stdin, stdout=stdout)
 
 
-def linger(connect: Connect = Pipe) -> None:
+def linger(connect: Connect | None = Pipe) -> None:
     """Stay for a while, while ExaBGP does, and read what it writes: it would wait for us."""
+    if connect is None:
+        return
     ended = Event()
     connect(lambda lines: None if lines else ended.set()).start()
     ended.wait(LINGER_SECONDS)

@@ -9,7 +9,13 @@ import pytest
 
 from exabgp_metallb.decisions.drain import Goal, Phase
 from exabgp_metallb.parsing.inventory import Inventory
-from exabgp_metallb.programs.layer2 import TOLD_AT_ONCE, Layer2, Layer2Settings, Listener
+from exabgp_metallb.programs.layer2 import (
+    MISSED_SECONDS,
+    TOLD_AT_ONCE,
+    Layer2,
+    Layer2Settings,
+    Listener,
+)
 from exabgp_metallb.programs.node_routes import NodeRoutes
 from exabgp_metallb.programs.parts import Call
 from exabgp_metallb.values.objects import ObjectName
@@ -214,7 +220,7 @@ def test_a_responder_that_is_away_may_be_restarting() -> None:
     scene.report(OWNED)
     scene.hear(None)
     assert scene.part.answered == {WEB: ("eth0",)}
-    assert scene.part.vitals() == Layer2Vitals()
+    assert scene.part.vitals() == Layer2Vitals(node="node2")
 
 
 def test_foreign_claims_are_told_of_services() -> None:
@@ -229,18 +235,10 @@ def test_foreign_claims_are_told_of_services() -> None:
 def test_vitals() -> None:
     """What metrics are made from."""
     scene = Scene(*BOTH)
-    usable = InterfaceReport(name="eth0", usable=True)
-    counters = (("requests", str(IP), 7),)
-    scene.report(OWNED, interfaces=(usable,), foreign=(CLAIM,), counters=counters)
+    scene.report(OWNED)
     vitals = scene.part.vitals()
-    assert vitals == Layer2Vitals(
-        connected=True,
-        announced=(("default/web", "192.0.2.1"),),
-        roles={Role.OWNER: 1, Role.STANDBY: 0, Role.LISTENING: 0, Role.UNABLE: 0},
-        usable={"eth0": True},
-        foreign=(("192.0.2.1", CLAIM.mac, "eth0"),),
-        counters=counters,
-    )
+    announced = (("default/web", "192.0.2.1"),)
+    assert vitals == Layer2Vitals(node="node2", connected=True, announced=announced)
     assert scene.part.vitals() is vitals
 
 
@@ -283,7 +281,7 @@ def test_status() -> None:
 
 
 def test_each_change_is_told_once(told: Told) -> None:
-    """Roles, interfaces, claims, and whether there is a responder."""
+    """Roles, interfaces and claims; also over a restart of the responder."""
     scene = Scene(*BOTH)
     unable = AddressReport(address=IP, role=Role.UNABLE, why="no interface is up")
     down = InterfaceReport(name="eth0", usable=False, why="no carrier")
@@ -297,17 +295,35 @@ def test_each_change_is_told_once(told: Told) -> None:
     scene.report(AddressReport(address=IP, role=Role.STANDBY), interfaces=(up,))
     for line in (
         "INFO layer 2: candidate for 1 addresses, the first one for 1",
-        "INFO the responder is there",
         "WARNING 192.0.2.1: this node cannot answer: no interface is up",
         "INFO interface eth0: is not used on layer 2: no carrier",
         "INFO 192.0.2.1: this node answers, on eth0",
         "INFO interface eth0: is used on layer 2",
         "WARNING 192.0.2.1: 02:00:00:00:00:09 answers for it on eth0",
-        "WARNING the responder is away",
         "INFO 192.0.2.1: this node answers no more",
         "INFO 192.0.2.1: 02:00:00:00:00:09 answers for it no more",
     ):
-        assert told.count(line) == (2 if line == "INFO the responder is there" else 1), line
+        assert told.count(line) == 1, line
+
+
+def test_orders_that_nobody_follows_are_told(told: Told) -> None:
+    """Once for each absence, after a while; not where there is nothing to answer for."""
+    line = "no responder takes orders, so this node answers for none of 1 addresses"
+    idle, scene = Scene(node("node2")), Scene(*BOTH)
+    for now in (0.0, MISSED_SECONDS - 1):
+        idle.part.act(now)
+        scene.part.act(now)
+    assert told.count("no responder") == 0
+    for now in (MISSED_SECONDS, MISSED_SECONDS + 1):
+        idle.part.act(now)
+        scene.part.act(now)
+    assert told.count("no responder") == told.count(line) == 1
+    scene.report(OWNED)
+    scene.part.act(100.0)
+    scene.hear(None)
+    scene.part.act(101.0)
+    scene.part.act(101.0 + MISSED_SECONDS)
+    assert told.count(line) == 2
 
 
 def test_an_address_that_goes_is_told(told: Told) -> None:
