@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exabgp_metallb.values.orders import ForeignClaim, InterfaceReport, Role
 from exabgp_metallb.values.outcome import PoolUsage
 
 
