@@ -1,6 +1,8 @@
 """The pipe to ExaBGP, on real pipes: it reads at all times, and writes all or says so."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from queue import SimpleQueue
 from threading import Thread
@@ -126,3 +128,32 @@ def test_writing_to_nobody_is_an_error(ends: Ends) -> None:
     ends.close(ends.from_us)
     with pytest.raises(ExabgpError, match="does not read its API any more"):
         ends.pipe.write(["announce"])
+
+
+ASIDE = """
+import subprocess
+from exabgp_metallb.adapters.exabgp.pipe import Pipe, set_aside
+from queue import SimpleQueue
+
+stdin, stdout = set_aside()
+plugin = "import sys; print('exec plugin read:', sys.stdin.read())"
+subprocess.run([sys.executable, "-c", plugin], check=True)
+print("a stray print", flush=True)
+heard = SimpleQueue()
+pipe = Pipe(heard.put, stdin, stdout)
+pipe.start()
+pipe.write(["heard " + " ".join(heard.get())])
+"""
+
+
+def test_the_pipe_is_nobody_elses() -> None:
+    """A program that we start reads nothing of it; what it and we print does not get into it."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys{ASIDE}"],
+        input="done\n",
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert done.stdout == "heard done\n"
+    assert done.stderr == "exec plugin read: \na stray print\n"
