@@ -5,7 +5,7 @@ bfdd for the end of this node, so it has to outlive speaker and ExaBGP. So the s
 (`ask`) in the state folder, and the parent does what the note says. It is still there after a
 restart of the machine: BFD is ready when the BGP sessions come up.
 
-The daemons have sockets, process ids and configuration in a folder of their own, so they meet no
+The daemons have sockets and process ids in a folder of their own, so they meet no
 other FRR of the host but at the UDP ports. zebra is left out while no session needs it: it takes
 part in the kernel's routing table and wants CAP_NET_ADMIN.
 """
@@ -16,6 +16,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ from exabgp_metallb.values.bfd import BfdSession
 
 PROGRAMS = Path("/usr/lib/frr")  # where Debian, RHEL and FRR's own packages have them
 USER = GROUP = "frr"  # whom they run as, if we are root
+ZEBRA_SOCKET = "zserv.api"
 FOLDER_NAME, NOTE_NAME = "bfd", "bfd.wanted"
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between two starts, doubled each time
 LASTING_SECONDS = 60.0  # a daemon that lived so long is started again at once
@@ -37,8 +39,6 @@ STOP_SECONDS = 2.0
 ZEBRA_OPTIONS = ("-r", "-K", "2000000")
 """Leave in the kernel what routes another FRR has put there. zebra sweeps them away at its end, and
 so many seconds after its start; 4294967295 was seen to mean at once."""
-
-ZEBRA_CONF = "no zebra nexthop kernel enable\n"  # make no next-hop objects in the kernel
 
 
 class Need(enum.StrEnum):
@@ -103,15 +103,26 @@ class _Daemon:
     def runs(self) -> bool:
         return self.child is not None and self.child.poll() is None
 
+    def is_ready(self) -> bool:
+        """Tell whether the next one may start: bfdd looks for zebra once, then not for a while."""
+        if self.name != "zebra" or not self.runs:
+            return self.runs
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(self.folder / ZEBRA_SOCKET))
+            except OSError:
+                return False
+        return True
+
     def start(self, now: float) -> None:
         """Start it; its folder is its working directory, which spares it our folder's rights."""
         self._end_forerunner()
         command = [
             str(PROGRAMS / self.name),
-            *("--config_file", f"{self.name}.conf"),
+            *("--config_file", "/dev/null"),
             *("--pid_file", f"{self.name}.pid"),
             *("--vty_socket", "."),
-            *("--socket", "./zserv.api"),
+            *("--socket", f"./{ZEBRA_SOCKET}"),
             *("--user", self.user, "--group", self.group),
             *("--vty_port", "0"),
             *("--log", "stdout", "--log-level", "warnings"),
@@ -151,7 +162,7 @@ class _Daemon:
 
 
 class BfdDaemons:
-    """Keeps the daemons that the note asks for.
+    """Keeps the daemons that the note asks for, and starts the second one when the first is ready.
 
     Args:
         state_dir: where the note is, and the daemons' folder.
@@ -164,8 +175,11 @@ class BfdDaemons:
         self._need = Need.NOTHING
         self._refused = False
 
-    def start(self) -> None:
-        """Do nothing yet: `check` does what the note says."""
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of those that run: `check` is due when one ends."""
+        children = (daemon.child for daemon in self._daemons.values() if daemon.runs)
+        return tuple(child.pid for child in children if child is not None)
 
     def check(self, now: float) -> None:
         """Start and end what there is to; call it each second.
@@ -180,6 +194,8 @@ class BfdDaemons:
             self._change(need)
         for daemon in self._daemons.values():
             self._keep(daemon, now)
+            if not daemon.is_ready():
+                return
 
     def stop(self) -> None:
         """End them: bfdd tells the routers."""
@@ -195,7 +211,7 @@ class BfdDaemons:
             return
         try:
             account = _account()
-            self._furnish(need, account)
+            self._furnish(account)
         except OSError as error:
             logger.error("{}: {}: no BFD", error.filename or self._folder, error.strerror)
         except LookupError as error:
@@ -203,11 +219,8 @@ class BfdDaemons:
         else:
             self._daemons = {name: _Daemon(name, self._folder, *account) for name in need.programs}
 
-    def _furnish(self, need: Need, account: tuple[str, str]) -> None:
+    def _furnish(self, account: tuple[str, str]) -> None:
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        for name in need.programs:
-            conf = self._folder / f"{name}.conf"
-            write_aside(conf, (ZEBRA_CONF if name == "zebra" else "").encode("ascii"), mode=0o644)
         if os.geteuid() == 0:
             shutil.chown(self._folder, *account)
 

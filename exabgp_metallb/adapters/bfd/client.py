@@ -64,8 +64,7 @@ class BfddClient:
         self._lock = threading.Lock()
         self._wanted: tuple[BfdSession, ...] = ()  # with the lock
         self._stopped = False  # as above
-        self._waker, self._woken = socket.socketpair()
-        self._waker.settimeout(0)
+        self._waker: socket.socket | None = None  # with the lock; while the thread runs
         self._thread = thread(self._run, name="bfdd", on_death=on_death)
 
     def start(self) -> None:
@@ -85,15 +84,28 @@ class BfddClient:
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # it has been woken so often that it will look
-            self._waker.send(b"\0")
+        with self._lock, suppress(BlockingIOError):  # woken so often, it will look
+            if self._waker is not None:
+                self._waker.send(b"\0")
 
     def _run(self) -> None:
+        waker, woken = socket.socketpair()
+        waker.setblocking(False)  # noqa: FBT003 -- the standard library's
+        with waker, woken:
+            with self._lock:
+                self._waker = waker
+            try:
+                self._follow(woken)
+            finally:
+                with self._lock:
+                    self._waker = None
+
+    def _follow(self, woken: socket.socket) -> None:
         told: str | None = None
         pause = SHORTEST_PAUSE_SECONDS
         while not self._is_stopped():
             if not self._wishes():
-                self._sleep(None)
+                _sleep(woken, None)
                 continue
             try:
                 with _Conversation(self._folder) as conversation:
@@ -101,17 +113,18 @@ class BfddClient:
                     refusals = conversation.configure(asked)
                     told, pause = None, SHORTEST_PAUSE_SECONDS
                     self._hear(Reached())
-                    self._talk(conversation, asked, refusals)
+                    self._talk(conversation, woken, asked, refusals)
             except (OSError, BfddError) as error:
                 if str(error) != told:
                     told = str(error)
                     self._hear(Away(told))
-                self._sleep(pause)
+                _sleep(woken, pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _talk(
         self,
         conversation: "_Conversation",
+        woken: socket.socket,
         asked: tuple[BfdSession, ...] | None,
         refusals: tuple[Refused, ...],
     ) -> None:
@@ -122,8 +135,8 @@ class BfddClient:
             for refused in refusals:
                 self._hear(refused)
             refusals = ()
-            if conversation.wait(self._woken):
-                self._woken.recv(4096)
+            if conversation.wait(woken):
+                woken.recv(4096)
             for told in conversation.listen():
                 self._hear(told)
                 if conversation.is_lost(told):
@@ -137,10 +150,11 @@ class BfddClient:
         with self._lock:
             return self._stopped
 
-    def _sleep(self, seconds: float | None) -> None:
-        """Wait, or until somebody wants something else."""
-        if select.select([self._woken], [], [], seconds)[0]:
-            self._woken.recv(4096)
+
+def _sleep(woken: socket.socket, seconds: float | None) -> None:
+    """Wait, or until somebody wants something else."""
+    if select.select([woken], [], [], seconds)[0]:
+        woken.recv(4096)
 
 
 class _Conversation:
