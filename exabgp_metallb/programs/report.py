@@ -23,6 +23,8 @@ from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.reasons import Refused
 
 TOLD_AT_ONCE = 20  # faults or names in one go; `exabgp-metallb check` tells them all
+RESTLESS_ENDS = 5  # ends of a session in RESTLESS_SECONDS before they are no news any more
+RESTLESS_SECONDS = 60.0
 SILENT_SECONDS = 15.0  # ExaBGP says nothing of packets that nobody answers: a firewall, a wrong key
 
 OLDEST, NEWER = (5, 0, 15), (6,)
@@ -39,6 +41,8 @@ class Report:
         self._verdicts: dict[ObjectName, Refused | None] = {}
         self._faults: frozenset[Fault] = frozenset()
         self._failed: set[Address] = set()
+        self._ends: dict[Address, list[float]] = {}  # of sessions, in the last minute
+        self._restless_told: dict[Address, float] = {}
         self._nodes: Collection[str] | None = None
         self._down_since: dict[Address, float] = {}  # monotonic seconds
 
@@ -106,11 +110,21 @@ class Report:
         logger.warning("{}", away.message)
 
     def session(
-        self, notice: say.SessionUp | say.SessionDown | say.SessionFailed, who: str
+        self, notice: say.SessionUp | say.SessionDown | say.SessionFailed, who: str, now: float
     ) -> None:
-        """Tell of a session; of failed attempts at one only the first."""
+        """Tell of a session; of failed attempts at one only the first.
+
+        One that a router ends as soon as it stands comes up again at once, ten times a second: of
+        such a one each minute.
+        """
         neighbor = notice.neighbor
-        if isinstance(notice, say.SessionUp):
+        ends = [at for at in self._ends.get(neighbor, ()) if now - at < RESTLESS_SECONDS]
+        if isinstance(notice, say.SessionDown):
+            ends.append(now)
+        self._ends[neighbor] = ends
+        if len(ends) > RESTLESS_ENDS:
+            self._restless(notice, who, now)
+        elif isinstance(notice, say.SessionUp):
             self._failed.discard(neighbor)
             logger.info("{}: up", who)
         elif isinstance(notice, say.SessionDown):
@@ -118,6 +132,22 @@ class Report:
         elif neighbor not in self._failed:
             self._failed.add(neighbor)
             self._no_session(who, explain_failure(notice.reason))
+
+    def _restless(
+        self, notice: say.SessionUp | say.SessionDown | say.SessionFailed, who: str, now: float
+    ) -> None:
+        told = self._restless_told.get(notice.neighbor)
+        if isinstance(notice, say.SessionUp):
+            return
+        if told is not None and now - told < RESTLESS_SECONDS:
+            return
+        self._restless_told[notice.neighbor] = now
+        logger.warning(
+            "{}: up and down again more than {} times in a minute, told of once a minute: {}",
+            who,
+            RESTLESS_ENDS,
+            explain(notice.reason),
+        )
 
     @staticmethod
     def _no_session(who: str, why: str) -> None:

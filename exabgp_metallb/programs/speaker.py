@@ -338,7 +338,7 @@ class Speaker:
 
     def _notice(self, notice: say.Notice) -> None:
         if isinstance(notice, say.SessionUp | say.SessionDown | say.SessionFailed):
-            self._report.session(notice, self._name(notice.neighbor))
+            self._report.session(notice, self._name(notice.neighbor), time.monotonic())
             if isinstance(notice, say.SessionUp):
                 self._look_again()
             else:

@@ -8,7 +8,7 @@ from exabgp_metallb.adapters.exabgp import dialogue as say
 from exabgp_metallb.adapters.exabgp.adjacency import Line
 from exabgp_metallb.adapters.exabgp.notifications import NO_CONNECTION
 from exabgp_metallb.decisions.advertise import NodeView, RibTable
-from exabgp_metallb.programs.report import SILENT_SECONDS, TOLD_AT_ONCE, Report
+from exabgp_metallb.programs.report import RESTLESS_ENDS, SILENT_SECONDS, TOLD_AT_ONCE, Report
 from exabgp_metallb.values.faults import Fault, ObjectRef
 from exabgp_metallb.values.intent import Intent
 from exabgp_metallb.values.objects import Node, ObjectName
@@ -79,7 +79,7 @@ def test_failing_attempts_are_told_once_for_each_failure(report: Report, told: T
     """ExaBGP tries for ever; a session in between makes the next failure news."""
     failed = say.SessionFailed(TOR, "notification received (2,2)")
     for notice in (failed, failed, say.SessionUp(TOR), say.SessionDown(TOR, "why"), failed, failed):
-        report.session(notice, "BGP peer tor")
+        report.session(notice, "BGP peer tor", 0.0)
     assert [line.split(":")[1].strip() for line in told.lines] == [
         "no session yet, ExaBGP goes on trying",
         "up",
@@ -87,6 +87,20 @@ def test_failing_attempts_are_told_once_for_each_failure(report: Report, told: T
         "no session yet, ExaBGP goes on trying",
     ]
     assert "wrong ASN" in told.lines[0]
+
+
+def test_a_restless_session_is_told_of_once_a_minute(report: Report, told: Told) -> None:
+    """Ten ends a second are no news; those of an hour each are."""
+    for tenth in range(1200):
+        for notice in (say.SessionUp(TOR), say.SessionDown(TOR, "why")):
+            report.session(notice, "BGP peer tor", tenth / 10)
+    assert told.count("up and down again more than 5 times in a minute") == 2
+    assert len(told.lines) == 2 * RESTLESS_ENDS + 1 + 2
+
+    told.lines.clear()
+    for hour in range(1, 25):
+        report.session(say.SessionDown(TOR, "why"), "BGP peer tor", 3600.0 * hour)
+    assert told.count("BGP peer tor: down: why") == 24
 
 
 def test_silence_is_told_of_after_a_while(report: Report, told: Told) -> None:
@@ -106,7 +120,7 @@ def test_silence_is_told_of_after_a_while(report: Report, told: Told) -> None:
 
 def test_a_failure_that_was_told_makes_silence_no_news(report: Report, told: Told) -> None:
     """One message for one peer that does not answer."""
-    report.session(say.SessionFailed(TOR, "closing connection"), "BGP peer tor")
+    report.session(say.SessionFailed(TOR, "closing connection"), "BGP peer tor", 0.0)
     for second in range(100):
         report.silent({TOR: "BGP peer tor"}, float(second))
     assert len(told.lines) == 1
