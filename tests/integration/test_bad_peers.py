@@ -38,6 +38,7 @@ NODE1 = "10.0.0.11"
 WEB, MORE = "192.0.2.1/32", "192.0.2.2/32"
 
 FLAT = 1.25  # with `adj-rib-in true` the flood makes ExaBGP 2.7 times as large
+ENOUGH = 20  # lines about one kind of failure, of routers that fail ten times a second
 FLOOD_SECONDS = 120.0
 TEN_THOUSAND = 10_000
 DISK = 256 * 1024  # bytes; all that the node keeps there is a few pages
@@ -135,6 +136,8 @@ def test_routers_that_misbehave(
     running.wait_log("BGP peer nobody (10.0.0.250): no session yet")
     assert_untouched(good, manifests)
     assert (running.exabgp_pid(), running.speaker_pid()) == processes
+    for _, words in ROUTERS:
+        assert running.log().count(words) < ENOUGH, words
 
 
 def rss_kib(pid: int) -> int:
