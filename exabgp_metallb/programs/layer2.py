@@ -6,7 +6,7 @@ else answers. The life of a report, which is whole as well: it changes no decisi
 is what is true, so people and the cluster are told of it, once for each change.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -150,6 +150,7 @@ class Layer2:
             "layer2": {
                 "responder": "connected" if self._connected else "away",
                 "leaving": self._orders is not None and self._orders.draining,
+                "problems": list(self._problems()),
                 "addresses": list(self._address_rows()),
                 "interfaces": [
                     {"name": each.name, "usable": each.usable, "why": each.why}
@@ -178,6 +179,18 @@ class Layer2:
                 announced=tuple((str(s), str(a)) for a, names in services.items() for s in names),
             )
         return self._vitals
+
+    def _problems(self) -> Iterator[str]:
+        addresses = self._orders.addresses if self._orders is not None else ()
+        if addresses and not self._connected:
+            yield f"no responder takes orders for {len(addresses)} addresses on layer 2"
+        unable = [each for each in self._report.addresses if each.role is Role.UNABLE]
+        for each in unable[:TOLD_AT_ONCE]:
+            yield f"{each.address}: this node cannot answer: {each.why}"
+        if len(unable) > TOLD_AT_ONCE:
+            yield f"and {len(unable) - TOLD_AT_ONCE} addresses more that it cannot answer for"
+        for claim in self._report.foreign:
+            yield f"{claim.address}: {claim.mac} on {claim.interface} answers for it as well"
 
     def _address_rows(self) -> Iterable[Mapping[str, object]]:
         found = {r.address: r for r in self._report.addresses}

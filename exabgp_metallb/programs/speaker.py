@@ -206,7 +206,7 @@ class Speaker:
         for part in self._parts:
             told |= part.status(now)
         condition = Condition(
-            version=self._version,
+            version=self._version if self._pipe is not None else None,
             managed=self._managed is not None,
             waiting_for=self._waiting_for(),
             away=self._sources_away,

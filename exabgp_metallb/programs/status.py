@@ -16,7 +16,7 @@ class Condition:
     """What a speaker knows of itself beside its routes and sessions.
 
     Attributes:
-        version: of ExaBGP; "" before it has told.
+        version: of ExaBGP; "" before it has told, None where there is none.
         managed: exabgp.conf is ours.
         waiting_for: what has to come before anything is announced.
         away: what cannot be read now.
@@ -24,7 +24,7 @@ class Condition:
         refused_lines: commands that ExaBGP has refused since the start.
     """
 
-    version: str
+    version: str | None
     managed: bool
     waiting_for: Collection[str]
     away: Collection[str]
@@ -46,10 +46,12 @@ def node_status(
         routes: what is wanted.
         dialogue: what ExaBGP holds.
         history: of the sessions.
-        parts: what the parts say, by their own keys.
+        parts: what the parts say, by their own keys; a list `problems` in one counts here too.
     """
     sessions = [_session(session, routes, dialogue, history) for session in routes.sessions]
     problems = [*_problems(condition), *map(_trouble, filter(_is_down, sessions))]
+    for part in parts.values():
+        problems += part.get("problems", ()) if isinstance(part, Mapping) else ()
     return {
         "node": routes.node_name,
         "healthy": not problems,

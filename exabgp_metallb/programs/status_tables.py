@@ -1,4 +1,4 @@
-"""How a node is, as tables that a person reads: sessions, the drain, and last what is wrong."""
+"""How a node is, as tables that a person reads: sessions, layer 2, drain, last what is wrong."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,7 +11,8 @@ from exabgp_metallb.programs import tables
 from exabgp_metallb.programs.terminal import clean
 
 _INDENT = (0, 0, 0, 2)
-_STYLES = {"up": "green", "down": "red"}
+_STYLES = {"up": "green", "down": "red", "owner": "green", "unable": "red"}
+CANDIDATES_SHOWN = 3  # watch each other; who comes later only waits
 _STEPS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 Document = Mapping[str, Any]  # JSON; see `programs.status`
@@ -26,16 +27,19 @@ def status_text(document: Document, stream: TextIO, now: datetime) -> str:
         now: in UTC.
     """
     console = tables.console(stream)
-    version = document["exabgp"] or "has not answered yet"
-    how = "its exabgp.conf is ours" if document["managed"] else "in somebody's own exabgp.conf"
-    tables.title(console, f"Node {clean(document['node'])}: ExaBGP {clean(version)}, {how}")
+    tables.title(console, f"Node {clean(document['node'])}: {_exabgp(document)}")
     sessions = document["sessions"]
     if sessions:
         headers = ("Peer", "Address", "State", "For", "Routes", "Last error")
         rows = [_session(row, now) for row in sessions]
         console.print(Padding(tables.table(headers, rows), _INDENT))
-    else:
+    elif document["exabgp"] is not None:
         console.print(Padding(Text("no BGP session", style="dim"), _INDENT))
+    addresses = document.get("layer2", {}).get("addresses", ())
+    if addresses:
+        columns = ("Address", "Role", "On", "Candidates", "For")
+        table = tables.table(columns, map(_address, addresses))
+        console.print(Padding(table, (1, 0, 0, 2)))
     drain = document["drain"]
     if drain["phase"] != drain["goal"] or drain["phase"] != "serving":
         tables.end(console, Text(_drain(drain), style="yellow"))
@@ -49,6 +53,14 @@ def status_text(document: Document, stream: TextIO, now: datetime) -> str:
     return tables.text_of(console)
 
 
+def _exabgp(document: Document) -> str:
+    version = document["exabgp"]
+    if version is None:
+        return "without ExaBGP"
+    how = "its exabgp.conf is ours" if document["managed"] else "in somebody's own exabgp.conf"
+    return f"ExaBGP {clean(version or 'has not answered yet')}, {how}"
+
+
 def _session(row: Document, now: datetime) -> Sequence[str | Text]:
     wanted, held = row["routesWanted"], row["routesHeld"]
     return (
@@ -58,6 +70,18 @@ def _session(row: Document, now: datetime) -> Sequence[str | Text]:
         _passed(row["since"], now),
         f"{held}" if wanted == held else f"{held} of {wanted}",
         row["lastError"],
+    )
+
+
+def _address(row: Document) -> Sequence[str | Text]:
+    candidates = row["candidates"]
+    shown, more = candidates[:CANDIDATES_SHOWN], len(candidates) - CANDIDATES_SHOWN
+    return (
+        row["address"],
+        Text(row["role"] or "unknown", style=_STYLES.get(row["role"], "")),
+        ", ".join(row["answeredOn"]),
+        ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
+        ", ".join(row["services"]),
     )
 
 

@@ -257,6 +257,7 @@ def test_status() -> None:
     nothing = {
         "responder": "away",
         "leaving": False,
+        "problems": ["no responder takes orders for 1 addresses on layer 2"],
         "addresses": [address],
         "interfaces": [],
         "foreignClaims": [],
@@ -268,6 +269,7 @@ def test_status() -> None:
         "layer2": {
             "responder": "connected",
             "leaving": False,
+            "problems": ["192.0.2.1: 02:00:00:00:00:09 on eth0 answers for it as well"],
             "addresses": [address | {"role": "owner", "answeredOn": ["eth0"]}],
             "interfaces": [{"name": "eth1", "usable": False, "why": "no carrier"}],
             "foreignClaims": [
@@ -275,6 +277,15 @@ def test_status() -> None:
             ],
         }
     }
+
+
+def test_an_address_without_an_interface_is_a_problem() -> None:
+    """Another node has to answer for it."""
+    scene = Scene(*BOTH)
+    scene.report(AddressReport(address=IP, role=Role.UNABLE, why="no interface is up"))
+    status = scene.part.status(0.0)["layer2"]
+    assert isinstance(status, dict)
+    assert status["problems"] == ["192.0.2.1: this node cannot answer: no interface is up"]
 
 
 # What is told.

@@ -53,6 +53,32 @@ def test_a_healthy_node() -> None:
     )
 
 
+ANSWERED = {
+    "address": "192.0.2.1",
+    "role": "owner",
+    "why": "",
+    "answeredOn": ["eth0", "eth1"],
+    "interfaces": None,
+    "candidates": ["n1", "n2", "n3", "n4", "n5"],
+    "services": ["default/web"],
+}
+
+
+def test_layer_2() -> None:
+    """Who answers for what; the first candidates watch, the others only wait."""
+    unheard = ANSWERED | {"address": "192.0.2.2", "role": None, "answeredOn": []}
+    layer2 = {"addresses": [ANSWERED, unheard | {"candidates": ["n1"]}]}
+    assert shown(exabgp=None, sessions=[], layer2=layer2) == (
+        "Node node1: without ExaBGP\n"
+        "\n"
+        "  ADDRESS    ROLE     ON          CANDIDATES             FOR\n"
+        "  192.0.2.1  owner    eth0, eth1  n1, n2, n3 and 2 more  default/web\n"
+        "  192.0.2.2  unknown              n1                     default/web\n"
+        "\n"
+        "Healthy.\n"
+    )
+
+
 def test_one_that_is_not() -> None:
     """What is wrong comes last, since the end is what a terminal shows."""
     down = SESSION | {"state": "down", "since": None, "lastError": "closed", "routesHeld": 1}
