@@ -8,6 +8,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from exabgp_metallb.programs.start import LINGER_SECONDS
+from tests.integration import failing_speaker
 from tests.integration.lab.exabgp_host import ExaBgp
 from tests.integration.lab.frr import FrrFactory
 from tests.integration.lab.network import Host, Lab
@@ -158,3 +160,21 @@ def test_a_wrong_option_does_not_end_exabgp(lab: Lab) -> None:
     os.kill(first, 0)
     exabgp.stop()
     assert exabgp.log().count("write ADDR:PORT") == 1
+
+
+def test_a_speaker_that_always_fails_does_not_end_exabgp(lab: Lab, frr: FrrFactory) -> None:
+    """It waits before each death and reads on, so the sessions and others' routes stay."""
+    host = lab.host("node1", f"{NODE}/24")
+    tor = frr(lab.host("tor1", "10.0.0.1/24"), router(host))
+    settings = {
+        "EXABGP_METALLB_MANIFESTS": str(lab.folder),
+        "EXABGP_METALLB_STATE_DIR": str(lab.folder / "state"),
+    }
+    process = PROCESS.replace("-m exabgp_metallb", shlex.quote(failing_speaker.__file__))
+    exabgp = ExaBgp(host, process + neighbor("10.0.0.1", "tor"), env=clean_environment(settings))
+    exabgp.start()
+    tor.wait_next_hops({THEIRS: [NODE]})
+    for deaths in (1, 2):
+        exabgp.wait_log("an injected defect", count=deaths, timeout=3 * LINGER_SECONDS)
+    assert exabgp.alive
+    assert tor.establishments(host.ipv4) == 1

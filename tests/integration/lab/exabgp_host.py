@@ -108,9 +108,13 @@ class ExaBgp:
         """Return all that was said since the first start."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def wait_log(self, text: str, timeout: float = LOG_SECONDS) -> None:
-        """Wait until the log holds a text."""
-        wait_for(lambda: text in self.log(), timeout, lambda: f"{text!r} in\n{tail(self.log_path)}")
+    def wait_log(self, text: str, timeout: float = LOG_SECONDS, count: int = 1) -> None:
+        """Wait until the log holds a text, so many times at least."""
+        wait_for(
+            lambda: self.log().count(text) >= count,
+            timeout,
+            lambda: f"{count} times {text!r} in\n{tail(self.log_path)}",
+        )
 
     def _wait_process(self, wanted: Callable[[int], bool]) -> int:
         found = wait_for(

@@ -1,5 +1,6 @@
 """From options to a speaker: what is wrong with a machine is told, and waited for."""
 
+import math
 import os
 from collections.abc import Callable
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
+from exabgp.reactor.api.processes import Processes
 
 from exabgp_metallb.adapters.exabgp.pipe import Pipe
 from exabgp_metallb.adapters.source import Away, Back, Event
@@ -109,6 +111,15 @@ def test_what_nobody_foresaw_is_told_and_waited_out(
     assert start.run_speaker(options()) == 1
     assert lingered == [True]
     assert told.count("nobody foresaw this") == 1
+
+
+def test_exabgp_endures_a_speaker_that_dies_of_the_same_each_time() -> None:
+    """By ExaBGP's own count, however its windows lie; and one is killed in each besides."""
+    limit = Processes()
+    window = (~limit.respawn_timemask & 0xFFFFFF) + 1
+    deaths = math.ceil(window / start.LINGER_SECONDS)
+    assert deaths + 1 <= limit.respawn_number
+    assert deaths < 5
 
 
 def test_waiting_ends_with_exabgp() -> None:
