@@ -236,7 +236,7 @@ class Bfd:
 
     def _unsettled(self) -> bool:
         """Tell whether a session may be missing, or come from an address that is not there."""
-        if self._routes is None or self._lacking is not None:
+        if self._routes is None:
             return False
         wanting = (s.peer for s in self._routes.sessions if s.peer.bfd_profile is not None)
         return any(not _is_up(self._watches.get(p.address, UNKNOWN)) for p in wanting if p.address)
