@@ -79,6 +79,7 @@ VALID: list[Raw] = [
             "peerPort": 1179,
             "holdTime": "1m30s",
             "keepaliveTime": "30s",
+            "connectTime": "10s",
             "routerID": "10.0.0.1",
             "nodeSelectors": [{"matchLabels": {"rack": "1"}}, {"matchLabels": {"rack": "2"}}],
             "password": "s3cret word",
