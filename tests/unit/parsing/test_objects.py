@@ -18,7 +18,7 @@ def test_every_kind_is_among_the_valid_objects() -> None:
 def test_valid_objects(raw: Raw) -> None:
     """Each is a value, without warnings but of a timer that ExaBGP does not have."""
     assert value(raw)
-    without_effect = {"spec.connectTime"} & {f"spec.{key}" for key in raw.get("spec", {})}
+    without_effect = {"spec.connectTime"} if "connectTime" in str(raw) else set()
     assert {fault.field for fault in parsed(raw).warnings} == without_effect
 
 
