@@ -40,6 +40,7 @@ class Vitals:
         away: sources or kinds that cannot be read now.
         sessions: by peer (`address:port`), whether its session is established.
         prefixes: by peer, how many prefixes it should hold.
+        draining: this node is to attract no traffic.
         refused_lines: commands that ExaBGP has refused since the start.
         drift: by peer, routes that ExaBGP was found to hold otherwise than it was told.
         layer2: None: the node has no part in it.
@@ -52,6 +53,7 @@ class Vitals:
     away: frozenset[str] = frozenset()
     sessions: Mapping[str, bool] = field(default_factory=dict)
     prefixes: Mapping[str, int] = field(default_factory=dict)
+    draining: bool = False
     refused_lines: int = 0
     drift: Mapping[str, int] = field(default_factory=dict)
     layer2: Layer2Vitals | None = None
@@ -93,6 +95,8 @@ def speaker_metrics(vitals: Vitals) -> Iterator[Metric]:
         "peer",
         vitals.prefixes,
     )
+    draining = "1 if this node is drained, or on its way there."
+    yield _gauge("exabgp_metallb_draining", draining, vitals.draining)
     refused = "Commands that ExaBGP has refused."
     yield CounterMetricFamily("exabgp_metallb_refused_lines", refused, value=vitals.refused_lines)
     drifted = (

@@ -156,6 +156,11 @@ class NodeRoutes:
         return self._phase is not Phase.SERVING
 
     @property
+    def drained(self) -> bool:
+        """Tell whether a drain is done: no router has a route of this node."""
+        return self._leaving and self._phase in WITHOUT_ROUTES - {Phase.WITHDRAWING}
+
+    @property
     def node(self) -> Node:
         """This node, as it was decided for last."""
         return self._node

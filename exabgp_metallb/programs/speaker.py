@@ -514,9 +514,11 @@ class Speaker:
                 for address, s in sessions.items()
             },
             prefixes={
-                f"{address}:{s.peer.port}": len(self._routes.table.adj_rib_out(s.peer.name))
+                f"{address}:{s.peer.port}": len(self._routes.wanted(s.peer.address))
                 for address, s in sessions.items()
+                if s.peer.address is not None
             },
+            draining=self._routes.draining,
             refused_lines=self._refused_lines,
             drift={
                 f"{address}:{s.peer.port}": self._dialogue.drifted[s.peer.address]

@@ -211,7 +211,7 @@ class Statuses:
             self._service(routes, service)
 
     def _service(self, routes: NodeRoutes, service: ObjectName) -> None:
-        peers = routes.table.peers_of(service)
+        peers = () if routes.drained else routes.table.peers_of(service)
         status = ServiceBgpStatus(peers) if peers else None
         self._writer.want(StatusName(StatusKind.SERVICE_BGP, service), status)
 

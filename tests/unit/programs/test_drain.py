@@ -68,6 +68,16 @@ def test_routes_become_worse_before_they_go() -> None:
     assert not any("teardown" in line for line in stage.far.heard)
 
 
+def test_what_is_measured_of_a_drain() -> None:
+    """That there is one, and how many prefixes routers should hold meanwhile."""
+    stage = Draining()
+    assert (stage.vitals[-1].draining, stage.vitals[-1].prefixes["127.0.0.1:179"]) == (False, 2)
+    stage.ask(Goal.DRAIN)
+    assert (stage.vitals[-1].draining, stage.vitals[-1].prefixes["127.0.0.1:179"]) == (True, 2)
+    stage.ask(Goal.DRAIN, 0.0)
+    assert (stage.vitals[-1].draining, stage.vitals[-1].prefixes["127.0.0.1:179"]) == (True, 0)
+
+
 def test_who_gives_up_is_served_at_once() -> None:
     """From worse routes and from none; what changed meanwhile is there."""
     stage = Draining()

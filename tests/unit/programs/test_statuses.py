@@ -12,6 +12,7 @@ from exabgp_metallb.adapters.exabgp.dialogue import Notice, SessionDown, Session
 from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.writes import Body, Request, Sent
 from exabgp_metallb.adapters.source import OnDeath
+from exabgp_metallb.decisions.drain import Goal, Phase
 from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.parsing.objects import KINDS, parse
 from exabgp_metallb.programs.node_routes import NodeRoutes
@@ -189,6 +190,22 @@ def test_a_service_that_is_not_announced_any_more(cluster: Cluster) -> None:
     cluster.run()
     assert len(cluster.statuses("ServiceBGPStatus")) == 1
     assert cluster.said.count(("Service", "nodeAssigned")) == 2
+
+
+def test_a_node_that_is_drained_announces_nothing(cluster: Cluster) -> None:
+    """Its Services' objects go when the drain is done; a restart of its own leaves them alone."""
+    cluster.routes.drain(Phase.WITHDRAWING)
+    cluster.run()
+    assert len(cluster.statuses("ServiceBGPStatus")) == 1
+    cluster.routes.drain(Phase.DRAINED)
+    cluster.run()
+    assert cluster.statuses("ServiceBGPStatus") == []
+    cluster.routes.drain(Phase.SERVING)
+    cluster.run()
+    assert len(cluster.statuses("ServiceBGPStatus")) == 1
+    cluster.routes.drain(Phase.CLOSED, Goal.STOP)
+    cluster.run()
+    assert len(cluster.statuses("ServiceBGPStatus")) == 1
 
 
 def test_a_flapping_session_has_one_event_a_minute(cluster: Cluster) -> None:
