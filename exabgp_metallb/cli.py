@@ -437,7 +437,7 @@ def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- a
 @click.argument("node", required=False)
 @click.option("--local", is_flag=True, help="Ask the speaker on this machine, not the cluster.")
 @click.option("--undo", is_flag=True, help="End the drain: its routes are back at once.")
-@click.option("--wait", is_flag=True, help="With --local: return when it is done.")
+@click.option("--wait", is_flag=True, help="Return when it is done.")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, max=86400),
@@ -448,8 +448,9 @@ def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- a
     type=click.Path(path_type=Path),
     help="Reach the Kubernetes API by this file; without it as kubectl does, or a pod.",
 )
+@twin("namespace", default="metallb-system", help="With --wait: where a node's status stands.")
 @_STATE_DIR
-def drain(
+def drain(  # noqa: PLR0913 -- one for each option
     *,
     node: str | None,
     local: bool,
@@ -457,6 +458,7 @@ def drain(
     wait: bool,
     seconds: float | None,
     kubeconfig: Path | None,
+    namespace: str,
     state_dir: Path | None,
 ) -> None:
     """Take a node out of service, gently.
@@ -469,12 +471,15 @@ def drain(
     """
     if local == (node is not None):
         raise click.UsageError("give the name of a NODE, or --local")
-    if not local and (wait or seconds is not None):
-        raise click.UsageError("--wait and --seconds: with --local only")
+    if not local and seconds is not None:
+        raise click.UsageError("--seconds: with --local only")
+    if not local and undo and wait:
+        raise click.UsageError("--undo --wait: with --local only; a cluster does not tell")
     from exabgp_metallb.programs import drain_command  # noqa: PLC0415 -- see above
 
     if node is not None:
-        told = drain_command.drain_node(node, kubeconfig, undo=undo)
+        cluster = drain_command.Cluster(kubeconfig=kubeconfig, namespace=namespace)
+        told = drain_command.drain_node(node, cluster, undo=undo, wait=wait)
     else:
         told = drain_command.drain_here(_socket(state_dir), undo=undo, wait=wait, seconds=seconds)
     click.echo(told)

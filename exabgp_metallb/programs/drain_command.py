@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -11,14 +13,18 @@ from exabgp_metallb.adapters.control import Message, ask
 from exabgp_metallb.adapters.kubernetes import config
 from exabgp_metallb.adapters.kubernetes.answers import ApiError
 from exabgp_metallb.adapters.kubernetes.connection import Connection
+from exabgp_metallb.adapters.kubernetes.statuses import Author, listing
 from exabgp_metallb.adapters.kubernetes.writes import MERGE, Request, send
 from exabgp_metallb.decisions.drain import longest
-from exabgp_metallb.errors import ControlError, UsageError
+from exabgp_metallb.errors import ControlError, Error, UsageError
 from exabgp_metallb.parsing.core import DRAIN
 from exabgp_metallb.values.objects import NodeName
+from exabgp_metallb.values.statuses import StatusKind
 
 ANSWER_SECONDS = 30.0
 LONGEST_SECONDS = 86400.0  # the longest time that routers may be given
+LOOK_SECONDS = 1.0  # between two looks at what a node tells of itself
+LONGEST_WAIT_SECONDS = 300.0
 
 
 def annotation(node: NodeName, *, undo: bool) -> Request:
@@ -31,30 +37,65 @@ def annotation(node: NodeName, *, undo: bool) -> Request:
     )
 
 
-def drain_node(node: NodeName, kubeconfig: Path | None, *, undo: bool) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """How to reach a cluster.
+
+    Attributes:
+        kubeconfig: None takes what kubectl would, else the pod's account.
+        namespace: the install namespace.
+    """
+
+    kubeconfig: Path | None
+    namespace: str
+
+
+def drain_node(node: NodeName, cluster: Cluster, *, undo: bool, wait: bool) -> str:
     """Drain a node of a cluster, or end that; return what was done.
 
     Args:
         node: its name.
-        kubeconfig: how to reach the API; None takes what kubectl would, else the pod's account.
+        cluster: whose it is.
         undo: end the drain.
+        wait: return when no status object says any more that the node announces a Service.
 
     Raises:
         SourceError: the API cannot be reached as configured, or refuses.
         UsageError: there is no such Node.
+        Error: it takes too long.
     """
-    path = kubeconfig or _usual_kubeconfig()
+    path = cluster.kubeconfig or _usual_kubeconfig()
     load = config.in_cluster if path is None else partial(config.kubeconfig, path)
     connection = Connection(load, now=time.monotonic)
     try:
         send(connection, annotation(node, undo=undo), seconds=ANSWER_SECONDS)
+        if wait:
+            _wait_drained(connection, Author(node=node, namespace=cluster.namespace))
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise UsageError(f"no Node is named {node}: see `kubectl get nodes`") from error
         raise
     finally:
         connection.close()
-    return f"node {node}: {'not drained any more' if undo else 'to be drained'}"
+    if undo:
+        return f"node {node}: not drained any more"
+    return f"node {node}: {'drained' if wait else 'to be drained'}"
+
+
+def _wait_drained(connection: Connection, author: Author) -> None:
+    """Wait until the node has taken back what it told of the Services that it announces."""
+    until = time.monotonic() + LONGEST_WAIT_SECONDS
+    while left := [*_told(connection, author)]:
+        if time.monotonic() >= until:
+            raise Error(f"node {author.node} still has {' and '.join(left)}: see its `status`")
+        time.sleep(LOOK_SECONDS)
+
+
+def _told(connection: Connection, author: Author) -> Iterator[str]:
+    for kind in (StatusKind.SERVICE_BGP, StatusKind.SERVICE_L2):
+        items = send(connection, listing(author, kind), seconds=ANSWER_SECONDS).get("items")
+        if items:
+            yield f"{len(items)} {kind.value} objects"
 
 
 def _usual_kubeconfig() -> Path | None:

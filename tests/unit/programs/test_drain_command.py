@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from exabgp_metallb.adapters.control import ControlServer, Message
 from exabgp_metallb.cli import commands
+from exabgp_metallb.programs import drain_command
 from exabgp_metallb.programs.options import SOCKET_NAME
 
 KUBECONFIG = """\
@@ -106,7 +107,7 @@ def test_a_drain_that_does_not_come_to_pass(
     [
         pytest.param((), id="neither"),
         pytest.param(("node1", "--local"), id="both"),
-        pytest.param(("node1", "--wait"), id="waiting for another machine"),
+        pytest.param(("node1", "--undo", "--wait"), id="waiting for what nobody tells"),
         pytest.param(("node1", "--seconds", "3"), id="seconds of another machine"),
         pytest.param(("--local", "--seconds", "-1"), id="less than no time"),
     ],
@@ -159,6 +160,7 @@ class Api(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[tuple[str, str, str, object]] = []
         self.status = 200
+        self.told = {"servicebgpstatuses": 2, "servicel2statuses": 1}  # how often there are any
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -171,6 +173,21 @@ class _Handler(BaseHTTPRequestHandler):
         api.asked.append((self.path, kind, str(self.headers["Authorization"]), body))
         answer = json.dumps({"kind": "Status", "message": "they said no"}).encode()
         self.send_response(api.status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def do_GET(self) -> None:
+        """List the status objects of a node."""
+        api = self.server
+        assert isinstance(api, Api)
+        path, _, query = self.path.partition("?")
+        assert "labelSelector=metallb.io%2Fnode%3Dnode1" in query
+        kind = path.removeprefix("/apis/metallb.io/v1beta1/namespaces/metallb-system/")
+        left = min(1, api.told[kind])
+        api.told[kind] -= left
+        answer = json.dumps({"items": [{}] * left}).encode()
+        self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -204,6 +221,26 @@ def test_a_node_of_a_cluster(
     body = {"metadata": {"annotations": {"exabgp-metallb.io/drain": value}}}
     merge = "application/merge-patch+json"
     assert api.asked == [("/api/v1/nodes/node1", merge, "Bearer t", body)]
+
+
+def test_a_node_of_a_cluster_is_waited_for(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it has taken back all that it told of the Services that it announces."""
+    monkeypatch.setattr(drain_command, "LOOK_SECONDS", 0.0)
+    done = run("drain", "node1", "--wait", "--kubeconfig", str(tmp_path / "kubeconfig"))
+    assert (done.exit_code, done.output) == (0, "node node1: drained\n")
+    assert set(api.told.values()) == {0}
+
+
+@pytest.mark.usefixtures("api")
+def test_a_node_that_does_not_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for for ever."""
+    monkeypatch.setattr(drain_command, "LONGEST_WAIT_SECONDS", 0.0)
+    done = run("drain", "node1", "--wait", "--kubeconfig", str(tmp_path / "kubeconfig"))
+    assert done.exit_code == 2
+    told = "node node1 still has 1 ServiceBGPStatus objects and 1 ServiceL2Status objects"
+    assert told in done.output
 
 
 @pytest.mark.parametrize(
