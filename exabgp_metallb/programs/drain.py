@@ -37,6 +37,10 @@ class NodeDrain:
         dialogue: with ExaBGP.
         seconds: that routers are given to turn to other nodes, unless a request says otherwise.
         ends_sessions: a stop closes the sessions with a Cease.
+
+    Attributes:
+        answers: tells whether this node still answers for addresses in another way, as on layer 2;
+            a drain waits for the end of that as for withdrawals.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class NodeDrain:
         self._dialogue = dialogue
         self._usual_seconds = self._seconds = seconds
         self._ends_sessions = ends_sessions
+        self.answers: Callable[[], bool] = lambda: False
         self._state = Drain()
         self._begun = False
         self._moved = False  # so the next turn comes at once
@@ -129,9 +134,14 @@ class NodeDrain:
             goal=self.goal,
             seconds=self._seconds,
             attracts=any(self._dialogue.is_up(n) and window.held(n) for n in self._routes.peers),
-            settled=window.idle(now),
+            settled=window.idle(now) and not self._hands_over(),
             closed=not self._to_close,
         )
+
+    def _hands_over(self) -> bool:
+        """Tell whether others have still to take over; nobody is told to when a node only stops."""
+        leaving = self.phase is Phase.WITHDRAWING and self.goal is Goal.DRAIN
+        return leaving and self.answers()
 
     def _move(self, state: Drain) -> None:
         before, self._state = self._state, state

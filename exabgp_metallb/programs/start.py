@@ -209,6 +209,10 @@ class Composition:
         layer2 = None if self._layer2 is None else self._layer2.vitals()
         published(replace(vitals, layer2=layer2))
 
+    def answers(self) -> bool:
+        """Tell whether this node answers for anything on layer 2."""
+        return bool(self._answered())
+
     def _answered(self) -> Mapping[ObjectName, tuple[str, ...]]:
         return {} if self._layer2 is None else self._layer2.answered
 
@@ -255,7 +259,7 @@ def speaker(options: Options, connect: Connect | None) -> Speaker:
         )
     standalone = options.manifests is not None
     composition = Composition(options)
-    return Speaker(
+    made = Speaker(
         Settings(
             node=options.node,
             kinds=ALL_KINDS if standalone else CLUSTER_KINDS,
@@ -273,6 +277,8 @@ def speaker(options: Options, connect: Connect | None) -> Speaker:
         publish=composition.publish(),
         parts=composition.parts,
     )
+    made.drain.answers = composition.answers
+    return made
 
 
 def _metrics(address: tuple[str, int]) -> "Callable[[Vitals], None] | None":

@@ -111,6 +111,23 @@ def test_the_annotation_of_the_node_drains_it() -> None:
     assert stage.routes() == {ONE, TWO}
 
 
+def test_a_drain_waits_until_others_answer_on_layer_2() -> None:
+    """A stop does not: the responder goes on."""
+    stage = Draining(seconds=0.0)
+    answers = True
+    stage.speaker.drain.answers = lambda: answers
+    stage.ask(Goal.DRAIN)
+    assert stage.routes() == set()
+    assert stage.phase() == "withdrawing"
+    answers = False
+    stage.settle()
+    assert stage.reached == [Phase.DRAINED]
+    answers = True
+    stage.ask(Goal.SERVE)
+    stage.ask(Goal.STOP)
+    assert stage.reached == [Phase.DRAINED, Phase.SERVING, Phase.CLOSED]
+
+
 def test_a_node_that_starts_drained_attracts_nobody() -> None:
     """No route is announced, not even a worse one; one found in ExaBGP is taken back."""
     stage = Stage(held=[ONE], drain_seconds=SECONDS)
