@@ -34,10 +34,10 @@ SEED = 20  # every client asks in the same order
 FIRST: dict[int, Address] = {4: IPv4Address("10.1.0.1"), 6: IPv6Address("fd00:1::1")}
 
 
-def pool(version: int, count: int) -> list[Address]:
+def pool(version: int, count: int, first: Address | None = None) -> list[Address]:
     """Return the addresses that are asked for."""
-    first = FIRST[version]
-    return [first + number for number in range(count)]
+    start = first or FIRST[version]
+    return [start + number for number in range(count)]
 
 
 def main() -> None:
@@ -46,10 +46,12 @@ def main() -> None:
     parser.add_argument("address", type=ip_address)
     parser.add_argument("mac")
     parser.add_argument("--addresses", type=int, default=1)
+    parser.add_argument("--first", type=ip_address, help="of the addresses")
     parser.add_argument("--window", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args()
-    asker = _Asker(options.address, bytes.fromhex(options.mac.replace(":", "")), options.addresses)
+    targets = pool(options.address.version, options.addresses, options.first)
+    asker = _Asker(options.address, bytes.fromhex(options.mac.replace(":", "")), targets)
     latencies, seconds, lost = asker.run(options.window, options.seconds)
     told = {
         "per_second": len(latencies) / seconds,
@@ -63,9 +65,9 @@ def main() -> None:
 class _Asker:
     """Questions, ready to be sent, and the socket."""
 
-    def __init__(self, own: Address, mac: bytes, count: int) -> None:
+    def __init__(self, own: Address, mac: bytes, targets: list[Address]) -> None:
         family = family_of(own)
-        self._questions = _questions(own, mac, pool(own.version, count))
+        self._questions = _questions(own, mac, targets)
         index = socket.if_nametoindex(INTERFACE)
         self._socket = PacketSocket(index, family, Counter())
         self._poll = select.poll()

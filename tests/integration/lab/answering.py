@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -48,16 +49,23 @@ class Answering:
         wrapper: Sequence[str] = (),
     ) -> None:
         self._output = host.lab.folder / f"answering-{host.name}.log"
+        self._orders = host.lab.folder / f"answering-{host.name}.orders"
+        os.mkfifo(self._orders)
         program = [sys.executable, "-m", "tests.integration.lab.answering", "--node", host.name]
-        with self._output.open("wb") as output:
+        # Open for both, so that it has no end when the last order has been written.
+        with self._output.open("wb") as output, self._orders.open("r+b", buffering=0) as orders:
             self._child = host.popen(
                 [*wrapper, *program, *options, *addresses],
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdin=subprocess.PIPE,
+                stdin=orders,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         self.wait(lambda event: "interfaces" in event, START_SECONDS)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._child.send_signal(number)
 
     @property
     def pid(self) -> int:
@@ -78,6 +86,14 @@ class Answering:
             lambda: f"an event\n{self._output.read_text()}",
         )
         return found[0]
+
+    def wait_heard(self, number: int) -> Event:
+        """Return the message that it heard as the first, second and so on."""
+
+        def heard() -> list[Event]:
+            return [event for event in self.events() if "heard" in event][number - 1 :]
+
+        return wait_for(heard, SEEN_SECONDS, lambda: f"a message\n{self._output.read_text()}")[0]
 
     def wait_verdict(self, address: str, interface: str, words: str) -> None:
         """Wait until the newest verdict on an interface is this: "answers" or "not: why"."""
@@ -101,9 +117,8 @@ class Answering:
 
     def say(self, order: str) -> None:
         """Give an order, such as "announce 10.0.0.9"."""
-        assert self._child.stdin is not None
-        self._child.stdin.write(f"{order}\n".encode())
-        self._child.stdin.flush()
+        with self._orders.open("wb", buffering=0) as orders:
+            orders.write(f"{order}\n".encode())
 
 
 class _Program:
@@ -114,9 +129,10 @@ class _Program:
         self._rule = SubnetRule(options.subnet)
         self._named = frozenset(options.interface) if options.interface else None
         self._state = TagState[options.state]
+        self._silent = options.silent
         self._selector = selectors.DefaultSelector()
-        self._selector.register(sys.stdin, selectors.EVENT_READ, self._orders)
         self._wire = Segments(self._selector, options.node, self)
+        self._selector.register(sys.stdin, selectors.EVENT_READ, self._orders)
         self.changed()
 
     def run(self) -> None:
@@ -145,7 +161,7 @@ class _Program:
                 if verdict.standing is not Standing.NOT:
                     places.setdefault(index, []).append(address)
         self._wire.watch(places)
-        for index, addresses in places.items():
+        for index, addresses in () if self._silent else places.items():
             for address in addresses:
                 self._wire.answer(index, address, self._state)
         _tell(
@@ -199,6 +215,7 @@ def main() -> None:
     parser.add_argument("--subnet", default="prefer")
     parser.add_argument("--state", default="OWNER")
     parser.add_argument("--interface", action="append")
+    parser.add_argument("--silent", action="store_true", help="listen only")
     parser.add_argument("addresses", nargs="*")
     _Program(parser.parse_args()).run()
 
