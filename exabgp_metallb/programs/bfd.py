@@ -5,6 +5,7 @@ BGP sessions held down as `decisions.bfd` says. bfdd being away is nobody's fail
 BGP goes on without BFD.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -30,7 +31,14 @@ from exabgp_metallb.programs.bfd_daemons import FOLDER_NAME, Need, ask, need_of,
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.programs.parts import Neighbors, Post
 from exabgp_metallb.values.addresses import Address
-from exabgp_metallb.values.bfd import BfdKey, BfdSession, BfdState, BfdStatus, Diagnostic
+from exabgp_metallb.values.bfd import (
+    BfdKey,
+    BfdSession,
+    BfdState,
+    BfdStatus,
+    BfdVitals,
+    Diagnostic,
+)
 
 AUTO, OFF = "auto", "off"  # what the option `--bfd` may be beside a folder
 PATIENCE_SECONDS = 10.0  # for a bfdd that is being started
@@ -132,6 +140,7 @@ class Bfd:
         self._peers: dict[Address, str] = {}
         self._watches: dict[Address, Watch] = {}
         self._held: dict[Address, str] = {}  # and why
+        self._falls: Counter[Address] = Counter()
         self._lacking: str | None = None  # why there is no bfdd to ask
         self._told_lacking: frozenset[str] = frozenset()
         self._reached = False
@@ -200,6 +209,14 @@ class Bfd:
         """End the client's thread; bfdd goes on."""
         if self._started:
             self._client.stop()
+
+    def vitals(self) -> BfdVitals:
+        """Return how the sessions are, for metrics."""
+        return BfdVitals(
+            reached=self._lacking is None and (self._reached or not self._sessions),
+            sessions={str(n): self.state(n) == "Up" for n in self._sessions},
+            falls={str(n): self._falls[n] for n in self._sessions},
+        )
 
     # What is wanted.
 
@@ -300,6 +317,7 @@ class Bfd:
             if after.fell_at is None:
                 logger.info("{}: ended: {}; its BGP session stays", who, why)
             else:
+                self._falls[neighbor] += 1
                 logger.warning("{}: down: {}", who, why)
 
     def _settle(self, now: float) -> None:

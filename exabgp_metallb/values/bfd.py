@@ -4,7 +4,8 @@ Sessions are single hop (RFC 5881) or multihop (RFC 5883). They run in FRR's bfd
 """
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from exabgp_metallb.values.addresses import Address
 
@@ -109,3 +110,18 @@ class BfdStatus:
     state: BfdState
     diagnostic: Diagnostic = Diagnostic.NONE
     remote_diagnostic: Diagnostic = Diagnostic.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BfdVitals:
+    """How a node does with BFD, for metrics.
+
+    Attributes:
+        reached: bfdd answers, or nobody needs it.
+        sessions: by neighbor's address, whether its BFD session is up.
+        falls: by neighbor's address, how often it fell since the start.
+    """
+
+    reached: bool = True
+    sessions: Mapping[str, bool] = field(default_factory=dict)
+    falls: Mapping[str, int] = field(default_factory=dict)

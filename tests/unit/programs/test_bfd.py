@@ -25,7 +25,7 @@ from exabgp_metallb.programs.bfd_daemons import asked
 from exabgp_metallb.programs.node_routes import NodeRoutes
 from exabgp_metallb.programs.parts import Call
 from exabgp_metallb.values.addresses import Address
-from exabgp_metallb.values.bfd import BfdKey, BfdSession, BfdState, BfdStatus, Diagnostic
+from exabgp_metallb.values.bfd import BfdKey, BfdSession, BfdState, BfdStatus, BfdVitals, Diagnostic
 from tests.integration.manifests import Object, bfd_profile, node, peer
 from tests.unit.programs.told import Told
 
@@ -296,6 +296,11 @@ def test_status(speaker: Speaker) -> None:
         }
     }
     assert speaker.part.state(OTHER) == "N/A"
+    assert speaker.part.vitals() == BfdVitals(
+        sessions={"10.0.0.1": False, "10.0.0.2": True}, falls={"10.0.0.1": 1, "10.0.0.2": 0}
+    )
+    speaker.hear(Away("gone"))
+    assert not speaker.part.vitals().reached
 
 
 def test_bfd_that_is_off_names_who_goes_without(told: Told) -> None:
