@@ -6,6 +6,7 @@ waits to be called.
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -191,6 +192,31 @@ def test_a_node_tells_what_it_does(
         within_seconds=PATIENCE_SECONDS,
     )
     assert events(kube, namespace).count(("Service", "nodeAssigned")) == 1
+
+
+def test_a_node_is_drained_by_its_annotation(
+    kube: ApiServer, namespace: str, start: Start, router: Router
+) -> None:
+    """`drain --wait` writes it and sees the end; `--undo` has the Service announced again."""
+    announced(kube, namespace, router)
+    start()
+
+    def announces() -> bool:
+        return bool(statuses(kube, namespace, "ServiceBGPStatus"))
+
+    def drain(*words: str) -> str:
+        cluster = ["--kubeconfig", str(kube.admin_kubeconfig), "--namespace", namespace]
+        command = [sys.executable, "-m", "exabgp_metallb", "drain", namespace, *cluster, *words]
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    wait_until(announces, what="the announcement", within_seconds=PATIENCE_SECONDS)
+    assert drain("--wait") == f"node {namespace}: drained\n"
+    assert not announces()
+    assert len(established(kube, namespace)) == 1
+    assert drain("--undo") == f"node {namespace}: not drained any more\n"
+    wait_until(announces, what="the announcement anew", within_seconds=PATIENCE_SECONDS)
 
 
 def test_a_restart_writes_nothing_anew_and_removes_what_nobody_wants(
