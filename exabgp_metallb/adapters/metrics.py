@@ -18,12 +18,17 @@ from threading import Thread
 from typing import Generic, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from exabgp_metallb.values.outcome import PoolUsage
-from exabgp_metallb.values.vitals import ControllerVitals, Layer2Vitals
+from exabgp_metallb.values.vitals import ControllerVitals, Histogram, Layer2Vitals
 
 STUCK_SECONDS = 30.0  # the loop turns each second; this long without a turn is no load any more
 
@@ -41,6 +46,9 @@ class Vitals:
         sessions: by peer (`address:port`), whether its session is established.
         prefixes: by peer, how many prefixes it should hold.
         draining: this node is to attract no traffic.
+        node: its name.
+        announced: Service and address, for all that is announced from here by BGP.
+        latency: from events to the wire.
         refused_lines: commands that ExaBGP has refused since the start.
         drift: by peer, routes that ExaBGP was found to hold otherwise than it was told.
         layer2: None: the node has no part in it.
@@ -54,6 +62,9 @@ class Vitals:
     sessions: Mapping[str, bool] = field(default_factory=dict)
     prefixes: Mapping[str, int] = field(default_factory=dict)
     draining: bool = False
+    node: str = ""
+    announced: tuple[tuple[str, str], ...] = ()
+    latency: Histogram = field(default_factory=Histogram)
     refused_lines: int = 0
     drift: Mapping[str, int] = field(default_factory=dict)
     layer2: Layer2Vitals | None = None
@@ -95,6 +106,13 @@ def speaker_metrics(vitals: Vitals) -> Iterator[Metric]:
         "peer",
         vitals.prefixes,
     )
+    yield _announced(vitals)
+    yield HistogramMetricFamily(
+        "exabgp_metallb_change_seconds",
+        "From an event until all that it changes is on the wire.",
+        buckets=vitals.latency.cumulative(),
+        sum_value=vitals.latency.total_seconds,
+    )
     draining = "1 if this node is drained, or on its way there."
     yield _gauge("exabgp_metallb_draining", draining, vitals.draining)
     refused = "Commands that ExaBGP has refused."
@@ -113,14 +131,19 @@ def speaker_metrics(vitals: Vitals) -> Iterator[Metric]:
 def _layer2_metrics(vitals: Layer2Vitals) -> Iterator[Metric]:
     connected = "1 while a responder takes orders."
     yield _gauge("exabgp_metallb_layer2_responder_connected", connected, vitals.connected)
-    announced = GaugeMetricFamily(
+
+
+def _announced(vitals: Vitals) -> Metric:
+    family = GaugeMetricFamily(
         "metallb_speaker_announced",
-        "1 for each address of a Service that this node answers for.",
+        "1 for each address of a Service that this node announces or answers for.",
         labels=["service", "protocol", "node", "ip"],
     )
-    for service, address in vitals.announced:
-        announced.add_metric([service, "layer2", vitals.node, address], 1.0)
-    yield announced
+    layer2 = () if vitals.layer2 is None else vitals.layer2.announced
+    for protocol, announced in (("bgp", vitals.announced), ("layer2", layer2)):
+        for service, address in announced:
+            family.add_metric([service, protocol, vitals.node, address], 1.0)
+    return family
 
 
 def controller_metrics(vitals: ControllerVitals) -> Iterator[Metric]:

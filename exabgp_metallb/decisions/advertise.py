@@ -272,6 +272,11 @@ class RibTable:
         """Return what the peer should hold; a live view, empty for a peer without routes."""
         return self._ribs[peer]
 
+    @property
+    def announced(self) -> Collection[ObjectName]:
+        """The Services that are announced to somebody; a live view."""
+        return self._contributed.keys()
+
     def peers_of(self, service: ObjectName) -> tuple[PeerName, ...]:
         """Return the peers that a Service is announced to, sorted."""
         return tuple(sorted({c.peer for c in self._contributed.get(service, ())}))

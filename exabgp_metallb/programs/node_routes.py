@@ -194,6 +194,15 @@ class NodeRoutes:
         """The sessions of this node, by name of peer."""
         return self.table.view.sessions
 
+    def announced(self) -> Iterator[tuple[str, str]]:
+        """Yield each Service that is announced from here, with each of its addresses."""
+        if self._phase in WITHOUT_ROUTES:
+            return
+        services = self.inventory.snapshot().services
+        for name in self.table.announced:
+            if name in services:
+                yield from ((str(name), str(address)) for address in services[name].ingress)
+
     def in_a_pool(self, prefix: Prefix) -> bool:
         """Tell whether a prefix shares an address with a pool."""
         pools = self.inventory.snapshot().intent.pools

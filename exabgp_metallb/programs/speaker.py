@@ -35,6 +35,7 @@ from exabgp_metallb.adapters.source import (
     Put,
     Source,
 )
+from exabgp_metallb.decisions.latency import Latency
 from exabgp_metallb.parsing.inventory import Changes, Inventory
 from exabgp_metallb.programs.drain import NodeDrain
 from exabgp_metallb.programs.held_down import HeldDown
@@ -175,6 +176,10 @@ class Speaker:
         self._faulty = False
         self._told = self._routes.table  # the decision over all Services that was told last
         self._refused_lines = 0
+        self._latency = Latency()
+        self._heard_at = 0.0  # the oldest event of this turn, in monotonic seconds
+        self._announced: tuple[tuple[str, str], ...] = ()
+        self._announced_at = 0.0  # when that was looked at last
         self._ended = False
 
     def run(self) -> None:
@@ -236,13 +241,19 @@ class Speaker:
         if self._keeper is not None and not self._unlisted:
             self._keeper.act(now)
         if self._publish is not None:
+            self._measure(now)
             self._publish(self._vitals(now))
+
+    def _measure(self, now: float) -> None:
+        if self._latency.running and self._dialogue.window.idle(now):
+            self._latency.done(now)
 
     def _take(self) -> list[Heard]:
         """Wait for something to happen or to fall due, and return all that has happened."""
         heard: list[Heard] = []
         try:
             heard.append(self._inbox.get(timeout=self._patience(time.monotonic())))
+            self._heard_at = time.monotonic()
             while len(heard) < BATCH:
                 heard.append(self._inbox.get_nowait())
         except Empty:
@@ -442,6 +453,8 @@ class Speaker:
 
     def _touch(self, touched: Touched) -> None:
         window = self._dialogue.window
+        if touched.everything or touched.urgent or touched.bulk:
+            self._latency.began(self._heard_at)
         if touched.everything:
             window.touch_everything()
             return
@@ -498,6 +511,13 @@ class Speaker:
     def _waiting_for(self) -> list[str]:
         return sorted(self._unread) or ([] if self._dialogue.released else ["ExaBGP"])
 
+    def _announced_services(self, now: float) -> tuple[tuple[str, str], ...]:
+        """Return Services and the addresses that this node announces; looked at once a second."""
+        if now >= self._announced_at + TURN_SECONDS:
+            self._announced_at = now
+            self._announced = tuple(self._routes.announced())
+        return self._announced
+
     def _vitals(self, now: float) -> "Vitals":
         from exabgp_metallb.adapters.metrics import Vitals  # noqa: PLC0415 -- 10 MiB
 
@@ -519,6 +539,9 @@ class Speaker:
                 if s.peer.address is not None
             },
             draining=self._routes.draining,
+            node=self._settings.node,
+            announced=self._announced_services(now),
+            latency=self._latency.histogram,
             refused_lines=self._refused_lines,
             drift={
                 f"{address}:{s.peer.port}": self._dialogue.drifted[s.peer.address]

@@ -1,10 +1,31 @@
 """How a program is, as one value: what metrics and probes are made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exabgp_metallb.values.orders import ForeignClaim, InterfaceReport, Role
 from exabgp_metallb.values.outcome import PoolUsage
+
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the buckets, in seconds; one more bucket holds what took longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Times that were measured since the start of a program.
+
+    Attributes:
+        counts: one for each bound, and one for what is above all of them.
+        total_seconds: of all times together.
+    """
+
+    counts: tuple[int, ...] = (0,) * (len(BOUNDS) + 1)
+    total_seconds: float = 0.0
+
+    def cumulative(self) -> Sequence[tuple[str, int]]:
+        """Return each bound as Prometheus writes it, and how many took no longer."""
+        bounds = (*map(str, BOUNDS), "+Inf")
+        return [(bound, sum(self.counts[: n + 1])) for n, bound in enumerate(bounds)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
