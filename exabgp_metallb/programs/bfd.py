@@ -27,7 +27,7 @@ from exabgp_metallb.adapters.bfd.reach import reach
 from exabgp_metallb.adapters.exabgp.dialogue import Notice
 from exabgp_metallb.adapters.source import OnDeath
 from exabgp_metallb.decisions.bfd import HOLD_SECONDS, UNKNOWN, Reach, Watch, bfd_sessions
-from exabgp_metallb.programs.bfd_daemons import FOLDER_NAME, Need, ask, need_of, not_installed
+from exabgp_metallb.programs.bfd_daemons import AUTO, FOLDER_NAME, Need, ask, need_of, not_installed
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.programs.parts import Neighbors, Post
 from exabgp_metallb.values.addresses import Address
@@ -40,7 +40,7 @@ from exabgp_metallb.values.bfd import (
     Diagnostic,
 )
 
-AUTO, OFF = "auto", "off"  # what the option `--bfd` may be beside a folder
+OFF = "off"  # for the option `--bfd`
 PATIENCE_SECONDS = 10.0  # for a bfdd that is being started
 LOOK_SECONDS = 10.0  # between two looks at how a neighbor with no BFD session is reached
 

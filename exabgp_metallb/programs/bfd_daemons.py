@@ -28,6 +28,8 @@ from loguru import logger
 from exabgp_metallb.adapters.files.aside import write_aside
 from exabgp_metallb.values.bfd import BfdSession
 
+AUTO = "auto"  # for the option `--bfd`: these daemons
+
 PROGRAMS = Path("/usr/lib/frr")  # where Debian, RHEL and FRR's own packages have them
 USER = GROUP = "frr"  # whom they run as, if we are root
 ZEBRA_SOCKET = "zserv.api"
