@@ -193,7 +193,11 @@ class Composition:
             parts.append(self._layer2)
         if options.manifests is None:
             statuses = Statuses(
-                post, namespace=options.namespace, bfd=bfd.state, answered=self._answered
+                post,
+                namespace=options.namespace,
+                answered=self._answered,
+                claimed=lambda: {} if self._layer2 is None else self._layer2.claimed,
+                bfd=bfd.state,
             )
             self._connected.append(statuses.connected)
             parts.append(statuses)

@@ -26,6 +26,7 @@ from exabgp_metallb.programs.status_writer import StatusWriter
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.faults import ObjectRef
 from exabgp_metallb.values.objects import ObjectName
+from exabgp_metallb.values.orders import ForeignClaim
 from exabgp_metallb.values.sessions import Session
 from exabgp_metallb.values.statuses import (
     ConfigurationVerdict,
@@ -42,9 +43,13 @@ WRITERS = 2
 WRITE_SECONDS = 10.0  # the longest wait for an answer
 STOP_SECONDS = 0.5  # ExaBGP gives its process two to end
 SESSION_EVENT_SECONDS = 60.0  # between two Events of one session
+CLAIM_EVENT_SECONDS = 300.0  # between two Events of one Service that somebody else answers for
 
 AnsweredHere = Callable[[], Mapping[ObjectName, tuple[str, ...]]]
 """Returns the Services whose addresses this node answers for on layer 2, and the interfaces."""
+
+ClaimedHere = Callable[[], Mapping[ObjectName, tuple[ForeignClaim, ...]]]
+"""Returns the Services whose addresses somebody who is no candidate answers for, as heard here."""
 
 BfdState = Callable[[Address], str]
 """Returns `Up`, `Down` or N/A for a neighbor."""
@@ -78,10 +83,6 @@ def _writers(connection: Connection, sent: Callable[[Sent], None], on_death: OnD
     )
 
 
-def _answers_nothing() -> Mapping[ObjectName, tuple[str, ...]]:
-    return {}
-
-
 def _no_bfd(_neighbor: Address) -> str:
     return "N/A"
 
@@ -93,6 +94,7 @@ class Statuses:
         post: how the threads that write are heard.
         namespace: the install namespace.
         answered: what the node answers for on layer 2; a new mapping whenever that changes.
+        claimed: what others answer for; in the same way.
         bfd: the state of a neighbor's BFD session.
         wall: the time in UTC.
         writing: makes the threads that write.
@@ -103,7 +105,8 @@ class Statuses:
         post: Post,
         *,
         namespace: str,
-        answered: AnsweredHere = _answers_nothing,
+        answered: AnsweredHere = dict,
+        claimed: ClaimedHere = dict,
         bfd: BfdState = _no_bfd,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         writing: NewWriting = _writers,
@@ -111,6 +114,7 @@ class Statuses:
         self._post = post
         self._namespace = namespace
         self._answered = answered
+        self._claimed = claimed
         self._bfd = bfd
         self._wall = wall
         self._routes: NodeRoutes | None = None
@@ -122,6 +126,8 @@ class Statuses:
         self._compared = False  # with what was written before
         self._sessions: dict[StatusName, Session] = {}
         self._events = Allowance(1, SESSION_EVENT_SECONDS)
+        self._claimed_last: Mapping[ObjectName, tuple[ForeignClaim, ...]] = {}
+        self._claim_events = Allowance(1, CLAIM_EVENT_SECONDS)
         self._postponed = Retries[ObjectName]()
         self._told_up: dict[ObjectName, bool] = {}  # sessions, as Events told them
         self._refusals = Refusals()
@@ -173,6 +179,7 @@ class Statuses:
         if self._writers is None or self._routes is None:
             return
         self._layer2()
+        self._tell_claims(now)
         if self._writer.has_read and not self._compared:
             self._compared = True
             self._all_sessions(self._routes)
@@ -290,10 +297,34 @@ class Statuses:
         routes = self._routes
         if routes is None:
             return
-        uid = routes.inventory.uid(ObjectRef("Service", service.namespace, service.name))
         message = f'announcing from node "{routes.node_name}" with protocol "{protocol}"'
-        involved = Involved(api_version="v1", kind="Service", name=service, uid=uid)
-        self._event(involved, ("Normal", "nodeAssigned", message))
+        self._event(self._of_service(routes, service), ("Normal", "nodeAssigned", message))
+
+    @staticmethod
+    def _of_service(routes: NodeRoutes, service: ObjectName) -> Involved:
+        uid = routes.inventory.uid(ObjectRef("Service", service.namespace, service.name))
+        return Involved(api_version="v1", kind="Service", name=service, uid=uid)
+
+    def _tell_claims(self, now: float) -> None:
+        """Tell of others that begin to answer for the addresses of our Services."""
+        claimed, before = self._claimed(), self._claimed_last
+        if claimed is before or self._routes is None:
+            return
+        self._claimed_last = claimed
+        for service, claims in claimed.items():
+            news = [claim for claim in claims if claim not in before.get(service, ())]
+            if not news or not self._claim_events.spend(service, now):
+                continue
+            who = ", ".join(
+                f"{claim.mac} on {claim.interface} for {claim.address}" for claim in news
+            )
+            message = (
+                f'node "{self._routes.node_name}" hears somebody else answer: {who}; where that is '
+                "a node of this cluster it may be kube-proxy in IPVS mode: set strictARP"
+            )
+            self._event(
+                self._of_service(self._routes, service), ("Warning", "foreignClaim", message)
+            )
 
     def _tell_session(self, peer: ObjectName, now: float) -> None:
         routes, state = self._routes, self._writer.shown(StatusName(StatusKind.SESSION, peer))

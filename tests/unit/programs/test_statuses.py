@@ -17,9 +17,14 @@ from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.parsing.objects import KINDS, parse
 from exabgp_metallb.programs.node_routes import NodeRoutes
 from exabgp_metallb.programs.parts import Call
-from exabgp_metallb.programs.statuses import SESSION_EVENT_SECONDS, Statuses
+from exabgp_metallb.programs.statuses import (
+    CLAIM_EVENT_SECONDS,
+    SESSION_EVENT_SECONDS,
+    Statuses,
+)
 from exabgp_metallb.values.faults import ObjectRef
 from exabgp_metallb.values.objects import ObjectName
+from exabgp_metallb.values.orders import ForeignClaim
 from exabgp_metallb.values.specs import Parsed
 from tests.integration.manifests import (
     Object,
@@ -68,6 +73,7 @@ class Cluster:
         self.notes: list[str] = []
         self.objects: dict[str, Body] = {}
         self.answered: dict[ObjectName, tuple[str, ...]] = {}
+        self.claimed: dict[ObjectName, tuple[ForeignClaim, ...]] = {}
         self._calls: deque[Call] = deque()
         self._flying: deque[tuple[object, Request]] = deque()
         self.restart(*objects)
@@ -82,6 +88,7 @@ class Cluster:
             self._calls.append,
             namespace="metallb-system",
             answered=lambda: self.answered,
+            claimed=lambda: self.claimed,
             wall=lambda: NOON + timedelta(seconds=self.now),
             writing=self._writing,
         )
@@ -261,3 +268,23 @@ def test_layer_2_has_objects_of_its_own(cluster: Cluster) -> None:
     cluster.answered = {}
     cluster.run()
     assert cluster.statuses("ServiceL2Status") == []
+
+
+def test_who_else_answers_is_told() -> None:
+    """With MAC, interface and remedy; once while it lasts, and not more often than that."""
+    cluster = Cluster(*BASIC)
+    claim = ForeignClaim(address=ip_address("192.0.2.1"), mac="02:00:00:00:00:09", interface="eth0")
+    claimed = {ObjectName("default", "web"): (claim,)}
+    cluster.claimed = claimed
+    cluster.run()
+    assert cluster.said.count(("Service", "foreignClaim")) == 1
+    assert cluster.notes[-1] == (
+        'node "node1" hears somebody else answer: 02:00:00:00:00:09 on eth0 for 192.0.2.1; where '
+        "that is a node of this cluster it may be kube-proxy in IPVS mode: set strictARP"
+    )
+    for seconds, count in ((5.0, 1), (CLAIM_EVENT_SECONDS, 2)):
+        cluster.claimed = {}
+        cluster.run(seconds)
+        cluster.claimed = dict(claimed)
+        cluster.run()
+        assert cluster.said.count(("Service", "foreignClaim")) == count
