@@ -249,6 +249,29 @@ def test_objects_that_cannot_be(worker: Host, manifests: Manifests, good: FrrRou
     assert_untouched(good, manifests, mark)
 
 
+def test_a_device_may_come_later(
+    lab: Lab, worker: Host, manifests: Manifests, good: FrrRouter, frr: FrrFactory
+) -> None:
+    """The session comes up with it, of itself."""
+    tor2 = lab.host("tor2", "10.4.0.1/24", segment="aside")
+    late = IPv4Address("10.4.0.11")
+    manifests.put(ebgp("late", "10.4.0.1", vrf="eth1"))
+    second = frr(
+        tor2,
+        RouterConfig(
+            asn=ROUTER_ASN,
+            router_id=IPv4Address("10.4.0.1"),
+            neighbors=(NeighborConfig(address=late, asn=NODE_ASN),),
+        ),
+    )
+    running = started(worker, manifests)
+    running.wait_log("BGPPeer late: spec.vrf: this node has no network device 'eth1'")
+    good.wait_next_hops({WEB: [NODE1]})
+    assert worker.attach(f"{late}/24", segment="aside") == "eth1"
+    second.wait_next_hops({WEB: [str(late)]})
+    assert_untouched(good, manifests)
+
+
 def test_a_file_that_somebody_edits_is_made_right(
     worker: Host, manifests: Manifests, good: FrrRouter
 ) -> None:

@@ -1,8 +1,8 @@
 """Every field of BGPPeer, as the wire has it.
 
 One node holds a session for each field with one FRR, told apart by their addresses; a capture and a
-dissector that is not ours say what was sent, and FRR that it is content. FRR cannot be a router
-without a global address, nor one of two routers; for these fields there is a BIRD.
+dissector that is not ours say what was sent, and FRR that it is content. A router of another port,
+and one that has nothing but a link-local address, is a BIRD.
 """
 
 from collections.abc import Callable
@@ -296,8 +296,11 @@ def test_a_router_may_have_nothing_but_a_link_local_address(
     )
     router = bird(tor, NeighborConfig(address=IPv6Address(f"{link}%eth0"), asn=NODE_ASN))
     running = Node(worker, manifests.path)
-    running.start()
-    router.wait_next_hops({WEB4: [NODE4], WEB6: [link]})
+    with Capture(tor) as capture:
+        running.start()
+        router.wait_next_hops({WEB4: [NODE4], WEB6: [link]})
+        sent = {p.hops for p in packets(capture) if p.source == IPv6Address(link)}
+        assert sent == {ONE_HOP}
     put_peer(manifests, "dead", "10.0.0.99")  # a reload
     running.wait_log("ExaBGP holds 2 neighbors")
     manifests.put(service("more", "fd99::2", families=["IPv6"]), slice_of("more", "node1"))
