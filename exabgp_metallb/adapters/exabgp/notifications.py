@@ -31,9 +31,9 @@ CLOSED = "closing connection"
 """All that ExaBGP says when TCP fails, before a session or during one."""
 
 NO_CONNECTION = (
-    "no TCP connection, or the router closes it: look at peerAddress and peerPort, whether the "
-    "router has a neighbor with our address, at firewalls between, and whether a router of another "
-    "AS that is more than one hop away has ebgpMultiHop"
+    "no TCP connection, or one that the router closes or leaves without an answer: look at "
+    "peerAddress and peerPort, whether the router has a neighbor with our address, at firewalls "
+    "between, and whether a router of another AS that is more than one hop away has ebgpMultiHop"
 )
 LOST_CONNECTION = "the TCP connection was closed or lost"
 
