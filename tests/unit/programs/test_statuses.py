@@ -274,17 +274,16 @@ def test_who_else_answers_is_told() -> None:
     """With MAC, interface and remedy; once while it lasts, and not more often than that."""
     cluster = Cluster(*BASIC)
     claim = ForeignClaim(address=ip_address("192.0.2.1"), mac="02:00:00:00:00:09", interface="eth0")
-    claimed = {ObjectName("default", "web"): (claim,)}
-    cluster.claimed = claimed
+    cluster.claimed = {ObjectName("default", "web"): (claim,)}
     cluster.run()
     assert cluster.said.count(("Service", "foreignClaim")) == 1
-    assert cluster.notes[-1] == (
+    assert cluster.notes[cluster.said.index(("Service", "foreignClaim"))] == (
         'node "node1" hears somebody else answer: 02:00:00:00:00:09 on eth0 for 192.0.2.1; where '
         "that is a node of this cluster it may be kube-proxy in IPVS mode: set strictARP"
     )
     for seconds, count in ((5.0, 1), (CLAIM_EVENT_SECONDS, 2)):
         cluster.claimed = {}
         cluster.run(seconds)
-        cluster.claimed = dict(claimed)
+        cluster.claimed = {ObjectName("default", "web"): (claim,)}
         cluster.run()
         assert cluster.said.count(("Service", "foreignClaim")) == count
