@@ -22,7 +22,7 @@ it, at most once in ten seconds.
 """
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -274,7 +274,12 @@ class Ownership:
     # What it is told
 
     def ordered(
-        self, orders: Orders, places: Mapping[Address, tuple[Place, ...]], now: float
+        self,
+        orders: Orders,
+        places: Mapping[Address, tuple[Place, ...]],
+        now: float,
+        *,
+        usable: Collection[int],
     ) -> None:
         """Follow new orders, or the same ones on other interfaces.
 
@@ -282,6 +287,8 @@ class Ownership:
             orders: whole.
             places: where each address can be answered; none where it can nowhere.
             now: monotonic seconds.
+            usable: the interfaces on which anything can be said; an owner on another one has gone
+                silent already.
         """
         self._know(orders)
         wanted = {
@@ -292,10 +299,10 @@ class Ownership:
         self._refresh_seconds = orders.refresh_seconds
         changed = (self._failback, self._draining) != (orders.failback, orders.draining)
         self._failback, self._draining = orders.failback, orders.draining or self._ending
-        self._know_interfaces({index for index, _ in wanted}, now)
+        self._know_interfaces(set(usable), now)
         for binding in list(self._bindings.values()):
             if binding.key not in wanted:
-                self._release(binding, now)
+                self._release(binding, now, audible=binding.index in usable)
         for key, (place, line) in wanted.items():
             found = self._bindings.get(key)
             if found is None:
@@ -395,12 +402,12 @@ class Ownership:
         else:
             self._listen(binding, now)
 
-    def _release(self, binding: _Binding, now: float) -> None:
+    def _release(self, binding: _Binding, now: float, *, audible: bool) -> None:
         """Give an address up; an owner answers on until another one does."""
-        if binding.released:
-            return
-        if binding.phase is not Phase.OWNER:
+        if binding.phase is not Phase.OWNER or not audible:
             self._forget(binding)
+            return
+        if binding.released:
             return
         binding.released = True
         self.roles_version += 1
@@ -533,14 +540,18 @@ class Ownership:
     # Phases
 
     def _listen(self, binding: _Binding, now: float) -> None:
-        """Find out whether anybody answers; if not, take the address in turn."""
+        """Find out whether anybody answers; if not, take the address in turn.
+
+        Each candidate asks when its turn comes, so the first ones' announcements spare the segment
+        the questions of all others.
+        """
         self._detach(binding)
         self._become(binding, Phase.LISTENING)
         binding.asks = 0
         self._quiet(binding)
-        self._deadlines.set((binding, _Due.ASK), now)
-        after = self._pace.listen + self._turn_seconds(binding, None)
-        self._deadlines.set((binding, _Due.TAKE), now + after)
+        turn = now + self._turn_seconds(binding, None)
+        self._deadlines.set((binding, _Due.ASK), turn)
+        self._deadlines.set((binding, _Due.TAKE), turn + self._pace.listen)
 
     def _stand_by(self, binding: _Binding, node: NodeHash, mac: Mac, now: float) -> None:
         """Be silent: another answers."""

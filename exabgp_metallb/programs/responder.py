@@ -162,9 +162,13 @@ class Responder:
         self._tell(at)
 
     def _deadline(self) -> float:
+        deadlines = [self._ownership.deadline()]
         connect = self._client.deadline()
-        due = self._ownership.deadline()
-        return due if connect is None else min(due, connect)
+        if connect is not None:
+            deadlines.append(connect)
+        if self._ownership.roles_version != self._reported_version:
+            deadlines.append(self._reported_at + REPORT_SECONDS)
+        return min(deadlines)
 
     def _catch_up(self) -> None:
         """Hear what was said during a sleep without answering it: another may have taken over."""
@@ -222,7 +226,8 @@ class Responder:
         self._places = {
             order.address: self._places_of(order, usable) for order in self._orders.addresses
         }
-        self._ownership.ordered(self._orders, self._places, now())
+        indexes = frozenset(each.index for each in usable)
+        self._ownership.ordered(self._orders, self._places, now(), usable=indexes)
         self._carry_out()
 
     def _places_of(self, order: AddressOrder, usable: tuple[Interface, ...]) -> tuple[Place, ...]:

@@ -36,6 +36,7 @@ READ_BYTES = 2**18
 MODE = 0o600
 FIRST_RETRY_SECONDS = 0.1  # a speaker that restarts is back within a second
 LONGEST_RETRY_SECONDS = 5.0
+STOP_SECONDS = 1.0  # a listener that hangs does not keep the speaker from ending
 
 
 class Lines:
@@ -48,6 +49,7 @@ class Lines:
         self._searched = 0
         self._going = memoryview(b"")
         self._next: bytes | None = None
+        self._said: bytes | None = None
 
     @property
     def writes(self) -> bool:
@@ -56,7 +58,8 @@ class Lines:
 
     def say(self, line: bytes) -> None:
         """Let this be the next document, in place of one that has not begun to go out."""
-        self._next = line
+        if line is not self._said:
+            self._next = self._said = line
 
     def send(self) -> None:
         """Send what the other end takes now.
@@ -147,7 +150,7 @@ class OrdersServer:
         self._stopping = True
         self._rouse()
         if self._thread.is_alive():
-            self._thread.join(timeout=1.0)
+            self._thread.join(timeout=STOP_SECONDS)
 
     def _rouse(self) -> None:
         with suppress(BlockingIOError, OSError):  # it is awake already, or over
@@ -159,7 +162,8 @@ class OrdersServer:
                 key.data(events)
         for lines in list(self._connections):
             self._close(lines, "the speaker ends")
-        self._listening.close()
+        for each in (self._selector, self._listening, self._wakes, self._wake):
+            each.close()
 
     def _woken(self, _events: int) -> None:
         with suppress(BlockingIOError):
@@ -373,6 +377,7 @@ class OrdersFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self._told = ""  # why it could not be written
         self._thread = Thread(target=self._run, name="orders-file", daemon=True)
         self._thread.start()
 
@@ -397,18 +402,24 @@ class OrdersFile:
         self._thread.join(timeout=1.0)
 
     def _run(self) -> None:
-        told = ""
-        while (line := self._queue.get()) is not None:
-            if not self._queue.empty():
-                continue  # a newer one follows
-            try:
-                write_aside(self._path, line, mode=MODE)
-            except OSError as error:
-                if told != str(error):
-                    logger.error(
-                        "{}: {}: a restart begins without orders", self._path, error.strerror
-                    )
-                told = str(error)
+        ended = False
+        while not ended:
+            lines = [self._queue.get()]
+            while not self._queue.empty():
+                lines.append(self._queue.get())
+            ended = None in lines
+            newest = next((line for line in reversed(lines) if line is not None), None)
+            if newest is not None:
+                self._save(newest)
+
+    def _save(self, line: bytes) -> None:
+        try:
+            write_aside(self._path, line, mode=MODE)
+        except OSError as error:
+            why = error.strerror or str(error)
+            if why != self._told:
+                logger.error("{}: {}: a restart begins without orders", self._path, why)
+            self._told = why
 
 
 def other_version(version: int) -> str:

@@ -3,11 +3,10 @@
 import re
 import signal
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from exabgp_metallb.adapters.layer2.orders import OrdersServer
 from exabgp_metallb.values.addresses import Address
-from exabgp_metallb.values.orders import AddressReport, Orders, Report, Role
+from exabgp_metallb.values.orders import AddressReport, ForeignClaim, Orders, Report, Role
 from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, LabError, tail
 from tests.integration.lab.waiting import wait_for
@@ -44,11 +43,6 @@ class Responder:
     def name(self) -> str:
         """The node's name."""
         return self.host.name
-
-    @property
-    def orders_file(self) -> Path:
-        """The orders on disk."""
-        return self.state / "orders.json"
 
     def serve(self) -> None:
         """Be its speaker."""
@@ -101,6 +95,33 @@ class Responder:
         seen = self.seen(address)
         assert seen is not None
         return seen
+
+    def wait_interfaces(self, address: Address, *names: str) -> None:
+        """Wait until it answers for an address on these interfaces."""
+
+        def stands(_report: Report) -> bool:
+            seen = self.seen(address)
+            return seen is not None and seen.interfaces == names
+
+        self.wait_report(stands, f"{address}: {names}")
+
+    def wait_foreign(self, address: Address) -> ForeignClaim:
+        """Wait until it tells of somebody else who answers for an address."""
+
+        def claims() -> list[ForeignClaim]:
+            found = () if self.report is None else self.report.foreign
+            return [each for each in found if each.address == address]
+
+        return wait_for(
+            claims, SEEN_SECONDS, lambda: f"a foreign claim of {address}\n{self.log()}"
+        )[0]
+
+    def wait_saved(self, address: Address) -> None:
+        """Wait until orders for an address are on disk."""
+        path = self.state / "orders.json"
+        wait_for(
+            lambda: path.exists() and str(address) in path.read_text(), SEEN_SECONDS, str(path)
+        )
 
     def wait_log(self, text: str, *, since: int = 0) -> None:
         """Wait until the log holds a text."""

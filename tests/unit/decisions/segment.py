@@ -1,4 +1,4 @@
-"""A segment in a simulation: nodes with the real state machine, a clock, and frames between them."""
+"""A simulated segment: nodes with the real state machine, a clock, and frames between them."""
 
 import heapq
 import itertools
@@ -57,6 +57,7 @@ class Node:
     orders: Orders
     ownership: Ownership
     places: Mapping[Address, tuple[Place, ...]]
+    usable: frozenset[int] = frozenset({LINK})
     shown: dict[Address, TagState] = field(default_factory=dict)
     alive: bool = True
     paused: bool = False
@@ -105,12 +106,10 @@ class Segment:
             addresses=tuple(AddressOrder(address=a, candidates=self.orders[a]) for a in mine),
             failback=self.failback,
         )
-        place = Place(LINK, mac, name in self.weak)
-        node = Node(
-            name, mac, orders, Ownership(name, self.now, self.pace), {a: (place,) for a in mine}
-        )
+        places = dict.fromkeys(mine, (Place(LINK, mac, name in self.weak),))
+        node = Node(name, mac, orders, Ownership(name, self.now, self.pace), places)
         self.nodes[name] = node
-        node.ownership.ordered(orders, node.places, self.now)
+        node.ownership.ordered(orders, node.places, self.now, usable=node.usable)
         self._carry_out(node)
         self._plan(node)
 
@@ -137,24 +136,50 @@ class Segment:
         self._carry_out(node)
         self._plan(node)
 
-    def order(self, name: str, **changes: object) -> None:
-        """Give a node other orders; `candidates` stands for those of each address."""
+    def order(self, name: str, orders: Orders) -> None:
+        """Give a node other orders."""
         node = self.nodes[name]
-        candidates = changes.pop("candidates", None)
-        orders = replace(node.orders, **changes)  # type: ignore[arg-type] -- the caller's own fields
-        if candidates is not None:
-            addresses = tuple(replace(each, candidates=candidates) for each in orders.addresses)
-            orders = replace(orders, addresses=addresses)
         node.orders = orders
-        node.ownership.ordered(orders, node.places, self.now)
+        node.ownership.ordered(orders, node.places, self.now, usable=node.usable)
         self._carry_out(node)
         self._plan(node)
 
+    def drain(self, name: str, *, draining: bool = True) -> None:
+        """Have a node give its addresses up, or be a candidate again."""
+        self.order(name, replace(self.nodes[name].orders, draining=draining))
+
+    def reorder(self, name: str, *candidates: str) -> None:
+        """Give a node other candidates for all addresses; none: no addresses."""
+        orders = self.nodes[name].orders
+        addresses = tuple(replace(each, candidates=candidates) for each in orders.addresses)
+        self.order(name, replace(orders, addresses=addresses if candidates else ()))
+
+    def happen(self, what: str, name: str) -> None:
+        """Let something happen to a node, if it can; see the methods."""
+        node = self.nodes[name]
+        awake = node.alive and not node.paused
+        if what == "kill":
+            self.kill(name)
+        elif what == "start" and not node.alive:
+            self.start(name)
+        elif what == "pause":
+            self.pause(name)
+        elif what == "resume":
+            self.resume(name)
+        elif what == "cut":
+            self.fate = lambda s, r: (LATENCY,) if (s == name) == (r == name) else ()
+        elif what == "leave" and awake:
+            self.leave(name)
+            self.kill(name)
+        elif what in {"drain", "undrain"} and awake:
+            self.drain(name, draining=what == "drain")
+
     def place(self, name: str, places: Mapping[Address, tuple[Place, ...]]) -> None:
-        """Give a node other interfaces."""
+        """Give a node other interfaces; none: its only one can say nothing any more."""
         node = self.nodes[name]
         node.places = places
-        node.ownership.ordered(node.orders, places, self.now)
+        node.usable = frozenset({LINK} if places else ())
+        node.ownership.ordered(node.orders, places, self.now, usable=node.usable)
         self._carry_out(node)
         self._plan(node)
 
@@ -269,7 +294,7 @@ class Segment:
                 continue
             for delay in self.fate(node.name, name):
                 receiver = self.nodes[name]
-                self.at(delay, lambda receiver=receiver: self._deliver(receiver, message))  # type: ignore[misc] -- a default binds it
+                self.at(delay, lambda receiver=receiver: self._deliver(receiver, message))  # type: ignore[misc]  # a default binds it
 
     def _deliver(self, node: Node, message: Heard) -> None:
         if not node.alive or self.nodes.get(node.name) is not node:

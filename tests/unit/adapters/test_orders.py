@@ -1,0 +1,347 @@
+"""Orders and reports between speaker and responder: as text, over the socket, on disk."""
+
+import json
+import os
+import selectors
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exabgp_metallb.adapters import unix
+from exabgp_metallb.adapters.layer2.orders import OrdersClient, OrdersFile, OrdersServer
+from exabgp_metallb.adapters.layer2.orders_text import (
+    orders_line,
+    read_orders,
+    read_report,
+    report_line,
+)
+from exabgp_metallb.errors import OrdersError
+from exabgp_metallb.values.orders import (
+    AddressOrder,
+    AddressReport,
+    Failback,
+    ForeignClaim,
+    InterfaceReport,
+    Orders,
+    Report,
+    Role,
+    SubnetRule,
+)
+from tests.integration.lab.waiting import wait_for
+
+SECONDS = 30.0
+
+names = st.text(min_size=1, max_size=8)
+addresses = st.ip_addresses()
+every_orders = st.builds(
+    Orders,
+    node=names,
+    addresses=st.lists(
+        st.builds(
+            AddressOrder,
+            address=addresses,
+            candidates=st.lists(names, max_size=4).map(tuple),
+            interfaces=st.none() | st.frozensets(names, max_size=3),
+        ),
+        max_size=4,
+    ).map(tuple),
+    subnet=st.sampled_from(SubnetRule),
+    failback=st.sampled_from(Failback),
+    refresh_seconds=st.none() | st.floats(min_value=1, max_value=1e6),
+    draining=st.booleans(),
+)
+every_report = st.builds(
+    Report,
+    node=names,
+    addresses=st.lists(
+        st.builds(
+            AddressReport,
+            address=addresses,
+            role=st.sampled_from(Role),
+            interfaces=st.lists(names, max_size=2).map(tuple),
+            why=names,
+        ),
+        max_size=3,
+    ).map(tuple),
+    interfaces=st.lists(
+        st.builds(InterfaceReport, name=names, usable=st.booleans(), why=names), max_size=3
+    ).map(tuple),
+    foreign=st.lists(
+        st.builds(ForeignClaim, address=addresses, mac=names, interface=names), max_size=3
+    ).map(tuple),
+    counters=st.lists(st.tuples(names, names, st.integers(min_value=0)), max_size=3).map(tuple),
+)
+
+
+def orders(*texts: str, node: str = "n1") -> Orders:
+    """Return orders for addresses."""
+    return Orders(
+        node=node,
+        addresses=tuple(
+            AddressOrder(address=ip_address(each), candidates=("n1", "n2")) for each in texts
+        ),
+    )
+
+
+@given(every_orders)
+def test_orders_come_back_from_a_line(given_orders: Orders) -> None:
+    """One line, whatever is in them."""
+    line = orders_line(given_orders)
+    assert line.count(b"\n") == 1
+    assert read_orders(line) == (1, given_orders)
+
+
+@given(every_report)
+def test_a_report_comes_back_from_a_line(report: Report) -> None:
+    """As orders do."""
+    line = report_line(report)
+    assert line.count(b"\n") == 1
+    assert read_report(line) == (1, report)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"addresses": [{"address": "10.0.0.300"}]}, "document.orders.addresses[0].address: "),
+        ({"addresses": {}}, "document.orders.addresses: {}: a list was expected"),
+        ({"addresses": [7]}, "document.orders.addresses[0]: 7: an object was expected"),
+        ({"node": None}, "document.orders.node: None: a text was expected"),
+        ({"draining": "yes"}, "document.orders.draining: 'yes': true or false was expected"),
+        ({"refresh_seconds": 0}, "refresh_seconds: 0: a number above 0 was expected"),
+        ({"refresh_seconds": True}, "refresh_seconds: True: a number above 0 was expected"),
+        (
+            {"nodes": ["n1"], "addresses": [{"address": "10.0.0.1", "candidates": [1]}]},
+            "candidates[0]: 1: a number below 1 was expected",
+        ),
+        (
+            {"addresses": [{"address": "10.0.0.1", "candidates": [-1]}]},
+            "candidates[0]: -1: a whole number was expected",
+        ),
+    ],
+)
+def test_wrong_orders_are_told_with_their_place(change: dict[str, object], message: str) -> None:
+    """The responder's log is where somebody looks for it."""
+    line = json.dumps({"version": 1, "orders": {"node": "n1"} | change}).encode()
+    with pytest.raises(OrdersError) as caught:
+        read_orders(line)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"7", b"\xff", b'{"version": 1}', b"[" * 99999])
+def test_nonsense_is_no_orders(line: bytes) -> None:
+    """Nor a report."""
+    with pytest.raises(OrdersError):
+        read_orders(line)
+    with pytest.raises(OrdersError):
+        read_report(line)
+
+
+def test_newer_and_older_sides_are_understood() -> None:
+    """What is not known is ignored, what is not there has its default."""
+    newer = {
+        "version": 9,
+        "mood": "good",
+        "orders": {"node": "n1", "colour": "red", "subnet": "perhaps", "failback": "sticky"},
+    }
+    version, read = read_orders(json.dumps(newer).encode())
+    assert version == 9
+    assert read == Orders(node="n1", failback=Failback.STICKY)
+
+
+class Speaker:
+    """The speaker's end, and what it was told."""
+
+    def __init__(self, path: Path) -> None:
+        self.told: SimpleQueue[Report | None] = SimpleQueue()
+        self.server = OrdersServer(path, self.told.put)
+        self.server.start()
+
+
+class Listener:
+    """The responder's end, driven by the test's own loop."""
+
+    def __init__(self, path: Path) -> None:
+        self.selector = selectors.DefaultSelector()
+        self.heard: list[Orders] = []
+        self.client = OrdersClient(
+            path, self.selector, lambda found, _line: self.heard.append(found)
+        )
+
+    def turn(self) -> None:
+        """Do as `programs.responder` does."""
+        self.client.act(time.monotonic())
+        if not self.selector.get_map():
+            return
+        for key, _ in self.selector.select(0.01):
+            key.data()
+
+    def alone(self) -> bool:
+        """Turn, and tell whether the speaker is gone."""
+        self.turn()
+        return not self.client.connected
+
+    def wait(self, wanted: Orders) -> None:
+        """Turn until these are the newest orders."""
+
+        def there() -> bool:
+            self.turn()
+            return self.heard[-1:] == [wanted]
+
+        wait_for(there, SECONDS, lambda: f"{wanted}; {self.heard}")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return a path longer than a socket's address."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    return folder / "orders.sock"
+
+
+@pytest.fixture
+def speaker(path: Path) -> Iterator[Speaker]:
+    """Return a speaker that serves."""
+    speaker = Speaker(path)
+    yield speaker
+    speaker.server.stop()
+
+
+def test_who_connects_is_sent_the_newest_and_each_newer_one(speaker: Speaker, path: Path) -> None:
+    """Also a second responder."""
+    speaker.server.send(orders("10.0.0.1"))
+    speaker.server.send(orders("10.0.0.2"))
+    one, two = Listener(path), Listener(path)
+    one.wait(orders("10.0.0.2"))
+    assert one.heard == [orders("10.0.0.2")]
+    two.wait(orders("10.0.0.2"))
+    speaker.server.send(orders("10.0.0.3"))
+    one.wait(orders("10.0.0.3"))
+    two.wait(orders("10.0.0.3"))
+    one.client.close()
+    two.client.close()
+
+
+def test_reports_reach_the_speaker_and_its_end_does(speaker: Speaker, path: Path) -> None:
+    """The last one that was not sent, first."""
+    listener = Listener(path)
+    listener.client.report(Report(node="n1", counters=(("old", "", 1),)))
+    newest = Report(node="n1", counters=(("new", "", 1),))
+    listener.client.report(newest)
+    speaker.server.send(orders("10.0.0.1"))
+    listener.wait(orders("10.0.0.1"))
+    assert speaker.told.get(timeout=SECONDS) == newest
+    listener.client.close()
+    assert speaker.told.get(timeout=SECONDS) is None
+
+
+def test_a_responder_outlives_its_speaker(path: Path) -> None:
+    """It comes back by itself, with its report."""
+    listener = Listener(path)
+    listener.turn()
+    assert not listener.client.connected
+    report = Report(node="n1")
+    listener.client.report(report)
+    for text in ("10.0.0.1", "10.0.0.2"):
+        speaker = Speaker(path)
+        speaker.server.send(orders(text))
+        listener.wait(orders(text))
+        assert speaker.told.get(timeout=SECONDS) == report
+        speaker.server.stop()
+        wait_for(listener.alone, SECONDS, "its end")
+    assert listener.heard == [orders("10.0.0.1"), orders("10.0.0.2")]
+
+
+def test_a_responder_that_reads_nothing_blocks_nobody(speaker: Speaker, path: Path) -> None:
+    """It is sent whole orders in the end, and not all that it has missed."""
+    many = [f"10.{n // 65536}.{n // 256 % 256}.{n % 256}" for n in range(10_000)]
+    speaker.server.send(orders(*many))
+    with socket.socket(socket.AF_UNIX) as hung:
+        with unix.short(path) as address:
+            hung.connect(address)
+        for number in range(50):
+            speaker.server.send(orders(*many, f"192.0.2.{number}"))
+        other = Listener(path)
+        other.wait(orders(*many, "192.0.2.49"))
+        hung.settimeout(SECONDS)
+        with hung.makefile("rb") as file:
+            lines = 1
+            while read_orders(file.readline())[1] != orders(*many, "192.0.2.49"):
+                lines += 1
+        assert lines < 10
+        other.client.close()
+
+
+def test_nonsense_from_a_responder_is_survived(speaker: Speaker, path: Path) -> None:
+    """What it says next counts."""
+    with socket.socket(socket.AF_UNIX) as stream:
+        with unix.short(path) as address:
+            stream.connect(address)
+        stream.sendall(b"hello\n{}\n" + report_line(Report(node="n1")))
+        assert speaker.told.get(timeout=SECONDS) == Report(node="n1")
+
+
+def test_the_socket_is_for_owner_and_group(speaker: Speaker, path: Path) -> None:
+    """And what an earlier speaker left is taken over."""
+    speaker.server.stop()
+    assert path.exists()
+    other = Speaker(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    other.server.stop()
+
+
+@pytest.mark.parametrize(("group", "taken"), [(None, False), (4711, True)])
+def test_strangers_are_turned_away(path: Path, group: int | None, *, taken: bool) -> None:
+    """Another user is let in by the group alone; the mode of the file is not all that protects."""
+    if os.geteuid() != 0:
+        pytest.skip("becoming another user needs root")
+    told: SimpleQueue[Report | None] = SimpleQueue()
+    server = OrdersServer(path, told.put, group=group)
+    server.start()
+    server.send(orders("10.0.0.1"))
+    path.chmod(0o666)
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with socket.socket(socket.AF_UNIX) as stream, unix.short(path) as address:
+            os.setgroups([4711])
+            os.setgid(65534)
+            os.setuid(65534)
+            stream.connect(address)
+            os.write(writes, stream.recv(1) or b"closed")
+        os._exit(0)
+    os.close(writes)
+    said = os.read(reads, 100)
+    os.close(reads)
+    os.waitpid(child, 0)
+    assert said == (b"{" if taken else b"closed")
+    server.stop()
+
+
+def test_orders_on_disk_come_back(tmp_path: Path) -> None:
+    """The newest of them; and nonsense is none."""
+    file = OrdersFile(tmp_path / "orders.json")
+    assert file.read() is None
+    for number in range(20):
+        file.write(orders_line(orders(f"10.0.0.{number}")))
+    file.close()
+    again = OrdersFile(tmp_path / "orders.json")
+    assert again.read() == orders("10.0.0.19")
+    (tmp_path / "orders.json").write_bytes(b'{"version": 1, "ord')
+    assert again.read() is None
+    again.close()
+
+
+def test_a_disk_that_takes_nothing_is_survived(tmp_path: Path) -> None:
+    """The responder answers all the same."""
+    file = OrdersFile(tmp_path / "missing" / "orders.json")
+    file.write(orders_line(orders("10.0.0.1")))
+    file.close()
+    assert file.read() is None
