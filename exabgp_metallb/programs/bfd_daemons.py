@@ -11,9 +11,11 @@ part in the kernel's routing table and wants CAP_NET_ADMIN.
 """
 
 import enum
+import errno
 import grp
 import os
 import pwd
+import select
 import shutil
 import signal
 import socket
@@ -35,8 +37,16 @@ USER = GROUP = "frr"  # whom they run as, if we are root
 ZEBRA_SOCKET = "zserv.api"
 FOLDER_NAME, NOTE_NAME = "bfd", "bfd.wanted"
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # between two starts, doubled each time
+PORT = 3784  # UDP, of single-hop sessions: RFC 5881 section 4
+SOCKETS = Path("/proc/net/udp"), Path("/proc/net/udp6")
 LASTING_SECONDS = 60.0  # a daemon that lived so long is started again at once
 STOP_SECONDS = 2.0
+
+ANOTHER = (
+    f"UDP port {PORT} is in use on this host, by another bfdd as it seems: name the folder of its "
+    "sockets by --bfd, or end it"
+)
+"""Two bfdd can have the port at one time, and the younger one gets all packets."""
 
 ZEBRA_OPTIONS = ("-r", "-K", "2000000")
 """Leave in the kernel what routes another FRR has put there. zebra sweeps them away at its end, and
@@ -117,8 +127,15 @@ class _Daemon:
         return True
 
     def start(self, now: float) -> None:
-        """Start it; its folder is its working directory, which spares it our folder's rights."""
+        """Start it; its folder is its working directory, which spares it our folder's rights.
+
+        Raises:
+            OSError: it cannot be started, or must not be.
+        """
+        self.started_at = now
         self._end_forerunner()
+        if self.name == "bfdd" and is_taken(PORT):
+            raise OSError(errno.EADDRINUSE, ANOTHER)
         command = [
             str(PROGRAMS / self.name),
             *("--config_file", "/dev/null"),
@@ -130,7 +147,6 @@ class _Daemon:
             *("--log", "stdout", "--log-level", "warnings"),
             *(("--bfdctl", "./bfdd.sock") if self.name == "bfdd" else ZEBRA_OPTIONS),
         ]
-        self.started_at = now
         self.child = subprocess.Popen(
             command,
             cwd=self.folder,
@@ -154,13 +170,19 @@ class _Daemon:
 
     def _end_forerunner(self) -> None:
         """End the daemon that a killed parent left: it changed its user, so the kernel did not."""
-        pid_file = self.folder / f"{self.name}.pid"
         try:
-            pid = int(pid_file.read_text())
-            if Path(f"/proc/{pid}/cwd").resolve() == self.folder.resolve():
-                os.kill(pid, signal.SIGKILL)
+            pid = int((self.folder / f"{self.name}.pid").read_text())
+            descriptor = os.pidfd_open(pid)
         except (OSError, ValueError):
             return
+        with open(descriptor, "rb") as ended:  # noqa: PTH123 -- a descriptor
+            try:
+                if Path(f"/proc/{pid}/cwd").resolve() != self.folder.resolve():
+                    return
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            except OSError:
+                return
+            select.select([ended], [], [], STOP_SECONDS)
 
 
 class BfdDaemons:
@@ -175,7 +197,7 @@ class BfdDaemons:
         self._folder = state_dir / FOLDER_NAME
         self._daemons: dict[str, _Daemon] = {}
         self._need = Need.NOTHING
-        self._refused = False
+        self._told = ""
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -215,9 +237,9 @@ class BfdDaemons:
             account = _account()
             self._furnish(account)
         except OSError as error:
-            logger.error("{}: {}: no BFD", error.filename or self._folder, error.strerror)
+            self._tell(f"{error.filename or self._folder}: {error.strerror}")
         except LookupError as error:
-            logger.error("no BFD: FRR's daemons need a user with a name: {}", error)
+            self._tell(f"FRR's daemons need a user with a name: {error}")
         else:
             self._daemons = {name: _Daemon(name, self._folder, *account) for name in need.programs}
 
@@ -235,8 +257,15 @@ class BfdDaemons:
             try:
                 daemon.start(now)
             except OSError as error:
-                logger.error("{}: {}", PROGRAMS / daemon.name, error.strerror)
                 daemon.pause = LONGEST_PAUSE_SECONDS
+                self._tell(f"{PROGRAMS / daemon.name}: {error.strerror}")
+            else:
+                self._told = ""
+
+    def _tell(self, problem: str) -> None:
+        if problem != self._told:
+            self._told = problem
+            logger.error("no BFD, BGP goes on without it: {}", problem)
 
     @staticmethod
     def _ended(daemon: _Daemon, status: int, now: float) -> None:
@@ -249,6 +278,12 @@ class BfdDaemons:
             daemon.name,
             status,
         )
+
+
+def is_taken(port: int) -> bool:
+    """Tell whether a UDP port of this host is in use."""
+    rows = (row for path in SOCKETS if path.exists() for row in path.read_text().splitlines()[1:])
+    return any(int(row.split()[1].rpartition(":")[2], 16) == port for row in rows)
 
 
 def _account() -> tuple[str, str]:

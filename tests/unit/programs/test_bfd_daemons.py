@@ -17,6 +17,7 @@ from exabgp_metallb.programs import bfd_daemons
 from exabgp_metallb.programs.bfd_daemons import BfdDaemons, Need, ask, asked, need_of, not_installed
 from exabgp_metallb.values.bfd import BfdKey, BfdSession
 from exabgp_metallb.values.intent import BfdProfile
+from tests.unit.programs.told import Told
 
 FAKE = """\
 #!{python}
@@ -157,6 +158,24 @@ def test_what_a_killed_parent_left_is_ended(tmp_path: Path, programs: Path) -> N
     second.stop()
     first.stop()
     assert programs.exists()
+
+
+def test_another_bfdd_is_left_alone(
+    tmp_path: Path, daemons: BfdDaemons, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    """Ours would get all its packets; it is said once, and tried again after a while."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(bfd_daemons, "PORT", other.getsockname()[1])
+        ask(tmp_path, Need.BFDD)
+        for now in (0.0, 1.0, 31.0):
+            daemons.check(now)
+        assert not running(daemons)
+        assert told.count("is in use on this host, by another bfdd") == 1
+    daemons.check(32.0)
+    assert not running(daemons)
+    daemons.check(61.0)
+    assert running(daemons)
 
 
 def test_nothing_starts_where_frr_is_not_installed(
