@@ -113,7 +113,7 @@ def account(
     """Create a program's ServiceAccount, and return its kubeconfig; see `rbac`."""
     for document in rbac(namespace, of=of, without=without):
         kube.client.apply(document)
-    return kube.service_account_kubeconfig(namespace, of)
+    return kube.service_account_kubeconfig(namespace, f"exabgp-metallb-{of}")
 
 
 def pool(namespace: str, name: str, *addresses: str, **spec: object) -> Object:

@@ -250,7 +250,7 @@ def test_a_right_that_is_missing_is_named(kube: ApiServer, namespace: str, start
     less = account(kube, namespace, without=("patch", "services/status"))
     create_all(kube.admin_kubeconfig, [service(namespace, f"web-{n}") for n in range(10)])
     replica = start(whom=less)
-    user = f"system:serviceaccount:{namespace}:controller"
+    user = f"system:serviceaccount:{namespace}:exabgp-metallb-controller"
     advice = f"grant patch on services/status to {user}"
     wait(lambda: replica.said(advice), "the refusal")
     account(kube, namespace)
