@@ -1,0 +1,46 @@
+# One image for every part: controller, speaker (ExaBGP below it), responder, FRR's bfdd.
+#
+#     docker build -t exabgp-metallb .
+#
+# The base is named by a dated tag, which Debian does not move. A digest pins it against the registry
+# too, and is for whoever builds to take from the registry that they trust:
+# `--build-arg BASE=docker.io/library/debian@sha256:...`. A newer date is a newer base.
+ARG BASE=docker.io/library/debian:bookworm-20250520-slim
+
+FROM ${BASE} AS build
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+      python3 python3-pip python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+# The environment has no pip of its own: nothing in the image installs anything.
+RUN python3 -m venv --without-pip /opt/exabgp-metallb
+COPY etc/image/requirements.txt /src/
+RUN python3 -m pip --python /opt/exabgp-metallb/bin/python install \
+      --no-cache-dir --no-deps --requirement /src/requirements.txt
+COPY setup.cfg pyproject.toml README.md LICENSE /src/
+COPY exabgp_metallb /src/exabgp_metallb
+# `pip check` ends the build when requirements.txt lacks something.
+RUN cd /src \
+ && python3 -m pip --python /opt/exabgp-metallb/bin/python install \
+      --no-cache-dir --no-deps . \
+ && python3 -m pip --python /opt/exabgp-metallb/bin/python check
+
+FROM ${BASE}
+# Of FRR only bfdd, and zebra, which tells it of interfaces: no second BGP speaker is in here.
+# The account has a name, since ExaBGP asks for the name of the user that it runs as.
+RUN groupadd --gid 10001 exabgp-metallb \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/exabgp-metallb \
+      --shell /usr/sbin/nologin exabgp-metallb \
+ && apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+      frr python3 \
+ && find /usr/lib/frr -type f ! -name bfdd ! -name zebra -delete \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* /usr/share/doc/* /usr/share/man/*
+COPY --from=build /opt/exabgp-metallb /opt/exabgp-metallb
+RUN install -d -o 10001 -g 10001 -m 0750 /var/lib/exabgp-metallb /run/exabgp-metallb
+ENV PATH=/opt/exabgp-metallb/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    EXABGP_METALLB_STATE_DIR=/var/lib/exabgp-metallb
+USER 10001:10001
+ENTRYPOINT ["exabgp-metallb"]
