@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.integration.lab.bird import BirdRouter
+from tests.integration.lab.frr import FrrRouter
 from tests.requirements import missing
 
 SECONDS = 120.0
@@ -47,3 +48,13 @@ def test_a_node_is_measured(command: str, told: str) -> None:
     if not all(map(os.path.exists, BirdRouter.programs)):
         missing("bird is not installed: run tests/peers.sh as root")
     assert told in run(command)
+
+
+@pytest.mark.netns
+def test_lost_connections_are_counted() -> None:
+    """Before FRR, which shares them among nodes."""
+    if os.geteuid() != 0:
+        missing("network namespaces need root")
+    if not all(map(os.path.exists, FrrRouter.programs)):
+        missing("FRR is not installed: run tests/peers.sh as root")
+    assert "600 connections: lost" in run("drain --runs 1 --ways kill")
