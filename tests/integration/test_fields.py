@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import pytest
 
 from tests.integration.lab.bird import BirdRouter
-from tests.integration.lab.capture import Capture
+from tests.integration.lab.capture import KEEPALIVE, Capture
 from tests.integration.lab.frr import FrrFactory
 from tests.integration.lab.network import Host, Lab
 from tests.integration.lab.packets import (
@@ -51,6 +51,7 @@ IPV4_UNICAST, IPV6_UNICAST = b"\0\1\0\1", b"\0\2\0\1"  # RFC 4760 section 8
 
 ODD_PASSWORD = "a\"b'c\\d;#e"
 SECRET_PASSWORD = "pässwörd"
+HOLD_SECONDS, KEEPALIVES = 3, 5
 TTL, ONE_HOP = 64, 1  # net.ipv4.ip_default_ttl, and what keeps a packet on its segment
 
 
@@ -236,6 +237,32 @@ def check(case: Case, source: IPv4Address, capture: Capture, heard: list[Packet]
     assert {packet.signed for packet in sent} == {case.signed}, case.name
     *_, told = opens(capture, source)
     assert case.seen(told), f"{case.name}: {told}"
+
+
+def test_keepalives_come_each_third_of_the_hold_time(
+    tor: Host, worker: Host, manifests: Manifests, frr: FrrFactory
+) -> None:
+    """Whatever keepaliveTime says beside it, as its warning tells."""
+    put_peer(
+        manifests, "tor", tor.ipv4, holdTime=f"{HOLD_SECONDS}s", keepaliveTime=f"{HOLD_SECONDS}s"
+    )
+    neighbor = NeighborConfig(address=worker.ipv4, asn=NODE_ASN)
+    with Capture(tor) as capture:
+        router = frr(
+            tor,
+            RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=(neighbor,)),
+        )
+        Node(worker, manifests.path).start()
+        router.wait_established()
+
+        def times() -> list[float]:
+            heard = capture.messages()
+            return [m.at_seconds for m in heard if m.type == KEEPALIVE and m.source == worker.ipv4]
+
+        wait_for(lambda: len(times()) >= KEEPALIVES, 20, "a few KEEPALIVEs")
+        first, *_, last = times()[1:]  # the one before answers the OPEN
+        between = (last - first) / (len(times()) - 2)
+    assert HOLD_SECONDS / 3 / 2 < between < HOLD_SECONDS / 3 * 2
 
 
 def test_as_path_and_families_are_those_of_the_session(
