@@ -13,7 +13,7 @@ from exabgp_metallb.values.objects import NodeName
 
 
 class SubnetRule(enum.StrEnum):
-    """Whether an interface must hold an address in the service address's subnet to answer for it."""
+    """Whether an interface must hold an address in the subnet of those that it answers for."""
 
     PREFER = "prefer"  # a node without one is a weak candidate: it answers when nobody else does
     REQUIRE = "require"  # such a node never answers

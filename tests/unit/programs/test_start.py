@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from exabgp.reactor.api.processes import Processes
 
 from exabgp_metallb.adapters.exabgp.pipe import Pipe
 from exabgp_metallb.adapters.source import Away, Back, Event
+from exabgp_metallb.errors import UsageError
 from exabgp_metallb.programs import start
 from exabgp_metallb.programs.options import Options
 from tests.unit.programs.told import Told
@@ -94,6 +96,23 @@ def test_nothing_on_this_machine_stops_a_speaker(
     start.speaker(given, Pipe)
     assert told.count("nothing is kept over a restart; set --state-dir") == 1
     assert told.count("no metrics on 192.0.2.1:1") == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told_of"),
+    [
+        ({"orders": Path("/dev/null/orders.sock")}, "/dev/null/orders.sock: Not a directory"),
+        ({"orders_group": "no such group"}, "--orders-group: no group is named 'no such group'"),
+    ],
+)
+def test_orders_that_cannot_be_given(
+    options: Callable[..., Options], told: Told, wrong: dict[str, object], told_of: str
+) -> None:
+    """BGP goes on without; where there is nothing else to do the call was wrong."""
+    start.speaker(options(**wrong), Pipe)
+    assert told.count(told_of) == 1
+    with pytest.raises(UsageError, match=re.escape(told_of)):
+        start.run_speaker(options(**wrong, without_exabgp=True))
 
 
 def test_what_nobody_foresaw_is_told_and_waited_out(
