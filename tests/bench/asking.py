@@ -18,6 +18,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from operator import itemgetter
 
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
@@ -49,17 +50,12 @@ def main() -> None:
     parser.add_argument("--first", type=ip_address, help="of the addresses")
     parser.add_argument("--window", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--tries", type=int, default=1, help="of which the fastest counts")
     options = parser.parse_args()
     targets = pool(options.address.version, options.addresses, options.first)
     asker = _Asker(options.address, bytes.fromhex(options.mac.replace(":", "")), targets)
-    latencies, seconds, lost = asker.run(options.window, options.seconds)
-    told = {
-        "per_second": len(latencies) / seconds,
-        "median": percentile(latencies, 50),
-        "p99": percentile(latencies, 99),
-        "lost": lost,
-    }
-    json.dump(told, sys.stdout)
+    tries = [asker.run(options.window, options.seconds) for _ in range(options.tries)]
+    json.dump(max(tries, key=itemgetter("per_second")), sys.stdout)
 
 
 class _Asker:
@@ -77,8 +73,8 @@ class _Asker:
         self._kind = (slice(20, 22), b"\0\2") if family == 4 else (slice(54, 55), b"\x88")
         self._in_flight: deque[tuple[Packed, float]] = deque()
 
-    def run(self, window: int, seconds: float) -> tuple[list[float], float, int]:
-        """Return the time that each answer took, how long all took, and how many got none."""
+    def run(self, window: int, seconds: float) -> dict[str, float]:
+        """Return the figures of one try: replies a second, how long they took, how many lacked."""
         latencies = []
         lost = 0
         begun = now = time.perf_counter()
@@ -92,7 +88,19 @@ class _Asker:
                 now = time.perf_counter()
                 lost += len(self._in_flight)
                 self._in_flight.clear()
-        return latencies, now - begun, lost
+        self._settle()
+        return {
+            "per_second": len(latencies) / (now - begun),
+            "median": percentile(latencies, 50),
+            "p99": percentile(latencies, 99),
+            "lost": lost,
+        }
+
+    def _settle(self) -> None:
+        """Take in what is still in flight, so that the next try begins with nothing."""
+        while self._in_flight and self._await_answer():
+            self._in_flight.popleft()
+        self._in_flight.clear()
 
     def _ask(self) -> None:
         target, frame = next(self._questions)
