@@ -110,6 +110,9 @@ def ask(path: Path, request: Message, *, seconds: float) -> Message:
                 told = file.readline()
     except TimeoutError as error:
         raise ControlError(f"{path}: the speaker does not answer within {seconds:g} s") from error
+    except PermissionError as error:
+        message = f"{path}: {error.strerror}: ask as root, or as the user that the speaker runs as"
+        raise ControlError(message) from error
     except OSError as error:
         raise ControlError(
             f"{path}: {error.strerror}: no speaker listens there; is it running, and is this its "

@@ -1,5 +1,6 @@
 """The control socket, on real sockets: one answer a request, whatever is written."""
 
+import errno
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -137,3 +138,14 @@ def test_a_speaker_that_ends(tmp_path: Path) -> None:
         with pytest.raises(ControlError, match="hung up"):
             ask(tmp_path / "s", {}, seconds=WAIT_SECONDS)
         thread.join()
+
+
+def test_one_who_may_not_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are told who may."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(ControlError, match="Permission denied: ask as root"):
+        ask(tmp_path / "s", {}, seconds=WAIT_SECONDS)
