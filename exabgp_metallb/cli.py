@@ -228,12 +228,12 @@ def render(
 def _endpoint(
     _ctx: click.Context, _param: click.Parameter, value: str | None
 ) -> tuple[str, int] | None:
-    """Return the host and the port; an IPv6 address stands in brackets."""
+    """Return the host and the port; an IPv6 address stands in brackets, any other may."""
     if not value:
         return None
     host, _, port = value.rpartition(":")
     bare = host[1:-1] if host[:1] + host[-1:] == "[]" else host
-    if not bare or (":" in bare) != (bare != host) or not port.isdecimal() or int(port) > 65535:
+    if not bare or (":" in bare and bare == host) or not port.isdecimal() or int(port) > 65535:
         right = "write ADDR:PORT, such as 127.0.0.1:7472 or [::1]:7472"
         raise click.BadParameter(f"{value!r}: {right}")
     return bare, int(port)
@@ -375,13 +375,18 @@ def run(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- as no
 
     Exits with 0 when told to end, 1 when ExaBGP cannot be kept alive.
     """
+    from exabgp_metallb.programs.bfd_daemons import AUTO, BfdDaemons  # noqa: PLC0415 -- see above
     from exabgp_metallb.programs.run import Supervisor, environment  # noqa: PLC0415 -- see above
 
     given = _node(managed=True, **options)
     settings = environment(given.environment())
     try:
         supervisor = Supervisor(
-            given.conf, settings, control=given.socket, drain_seconds=given.drain_seconds
+            given.conf,
+            settings,
+            control=given.socket,
+            drain_seconds=given.drain_seconds,
+            bfd=BfdDaemons(given.state_dir) if given.bfd == AUTO else None,
         )
         ctx.exit(supervisor.run())
     except OSError as error:

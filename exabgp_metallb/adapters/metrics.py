@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import socket
-from socketserver import BaseServer
+from socket import AF_INET, AF_INET6, socket
+from socketserver import BaseServer, TCPServer
 from threading import Thread
 from typing import Generic, Protocol, TypeVar
 
@@ -236,8 +236,7 @@ class HealthServer(Generic[V]):
         self._collector = _VitalsCollector(vitals, metrics)
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
-        self._server = ThreadingHTTPServer((address, port), self._handler)
-        self._server.daemon_threads = True
+        self._server = _Server((address, port), self._handler)
 
     @property
     def port(self) -> int:
@@ -283,6 +282,25 @@ class ControllerMetrics(HealthServer[ControllerVitals]):
 
     def __init__(self, address: str, port: int) -> None:
         super().__init__(address, port, ControllerVitals(), controller_metrics)
+
+
+class _Server(ThreadingHTTPServer):
+    """Listens on addresses of both families; socketserver knows of the first alone."""
+
+    daemon_threads = True
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        handler: Callable[[socket, tuple[str, int], BaseServer], BaseHTTPRequestHandler],
+    ) -> None:
+        self.address_family = AF_INET6 if ":" in address[0] else AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Bind, without the look-up of our own name in DNS that http.server makes here."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
 
 class _Handler(BaseHTTPRequestHandler):

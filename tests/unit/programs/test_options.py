@@ -89,7 +89,13 @@ def test_metrics_addresses(text: str, expected: tuple[str, int] | None) -> None:
     assert expected is None or written(expected) == text
 
 
-@pytest.mark.parametrize("text", ["7472", ":7472", "::1:7472", "[::1]", "[127.0.0.1]:1", "a:65536"])
+def test_brackets_around_any_address() -> None:
+    """A manifest puts them around the node's address, of whichever family that is."""
+    given = speaker_options({"EXABGP_METALLB_METRICS": "[192.0.2.1]:7473"})
+    assert given["metrics"] == ("192.0.2.1", 7473)
+
+
+@pytest.mark.parametrize("text", ["7472", ":7472", "::1:7472", "[::1]", "[]:1", "a:65536"])
 def test_bad_metrics_addresses(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is refused with an example; below ExaBGP not at once, which is not tried here."""
     monkeypatch.setenv("EXABGP_METALLB_METRICS", text)
