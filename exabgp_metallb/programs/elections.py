@@ -5,6 +5,7 @@ can touch is decided again: a Service that changes, and the addresses for which 
 was or becomes a candidate. A heartbeat of a Node changes nothing that we read and never comes here.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
@@ -39,8 +40,9 @@ class Elections:
         self._intent: Intent | None = None
         self.table = ElectionTable(ClusterView(Intent(), {}))
         self._orders: dict[Address, AddressOrder] = {}
-        self._sorted: list[Address] | None = None  # None: to be sorted again
-        self._listed: dict[bool, tuple[AddressOrder, ...]] = {}  # by whether the node leaves
+        self._keys: list[tuple[int, int]] = []  # of the addresses, sorted
+        self._sorted: list[AddressOrder] = []  # in the same order
+        self._told: dict[bool, tuple[AddressOrder, ...]] = {}  # by whether the node leaves
 
     def follow(self, snapshot: Snapshot, touched: Touched) -> Collection[Address]:
         """Decide what changed, and return the addresses that it touches."""
@@ -61,12 +63,11 @@ class Elections:
         Args:
             leaving: this node is the last of its own candidates.
         """
-        if leaving not in self._listed:
-            if self._sorted is None:
-                self._sorted = sorted(self._orders, key=address_order)
-            listed = (self._orders[address] for address in self._sorted)
-            self._listed[leaving] = tuple(map(self._behind, listed) if leaving else listed)
-        return self._listed[leaving]
+        if leaving not in self._told:
+            self._told[leaving] = tuple(
+                map(self._behind, self._sorted) if leaving else self._sorted
+            )
+        return self._told[leaving]
 
     def refused(self, name: ObjectName, snapshot: Snapshot) -> Refused | None:
         """Return why this node answers for no address of a Service; None when it is the first."""
@@ -100,13 +101,15 @@ class Elections:
         before, now = self._orders.get(address), self.table.order_for(address, self._node)
         if now == before:
             return
-        self._listed.clear()
-        if now is None:
-            del self._orders[address]
-        else:
+        self._told.clear()
+        key = address_order(address)
+        place = bisect_left(self._keys, key)
+        if before is not None:
+            del self._keys[place], self._sorted[place], self._orders[address]
+        if now is not None:
+            self._keys.insert(place, key)
+            self._sorted.insert(place, now)
             self._orders[address] = now
-        if before is None or now is None:
-            self._sorted = None
 
     def _behind(self, order: AddressOrder) -> AddressOrder:
         others = tuple(name for name in order.candidates if name != self._node)
