@@ -209,7 +209,12 @@ def test_one_endpoint_costs_the_same_among_many() -> None:
         scene = many(count)
         put(scene.inventory, slice_of("s3"))
         touched = scene.routes.refresh()
-        return lines_run(lambda: scene.elections.follow(scene.inventory.snapshot(), touched))
+
+        def work() -> None:
+            scene.elections.follow(scene.inventory.snapshot(), touched)
+            scene.elections.orders(leaving=False)
+
+        return lines_run(work)
 
     assert cost(500) == cost(5)
     scene = many(5)
