@@ -228,12 +228,12 @@ def render(
 def _endpoint(
     _ctx: click.Context, _param: click.Parameter, value: str | None
 ) -> tuple[str, int] | None:
-    """Return the host and the port; an IPv6 address stands in brackets, any other may."""
+    """Return the host and the port; an IPv6 address stands in brackets."""
     if not value:
         return None
     host, _, port = value.rpartition(":")
     bare = host[1:-1] if host[:1] + host[-1:] == "[]" else host
-    if not bare or (":" in bare and bare == host) or not port.isdecimal() or int(port) > 65535:
+    if not bare or (":" in bare) != (bare != host) or not port.isdecimal() or int(port) > 65535:
         right = "write ADDR:PORT, such as 127.0.0.1:7472 or [::1]:7472"
         raise click.BadParameter(f"{value!r}: {right}")
     return bare, int(port)

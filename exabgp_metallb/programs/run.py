@@ -32,14 +32,15 @@ from exabgp_metallb.adapters.exabgp import conf
 from exabgp_metallb.adapters.files.aside import write_aside
 from exabgp_metallb.decisions.drain import longest
 from exabgp_metallb.errors import ControlError, ExabgpError, UsageError
+from exabgp_metallb.programs.bfd_daemons import BfdDaemons
 
 SPEAKER_COMMAND = (sys.executable, "-m", "exabgp_metallb", "speaker")
 """What exabgp.conf runs. Settings go through the environment, so the file does not hold them."""
 
 STARTS = 5  # of ExaBGP within STARTS_SECONDS; whatever ends it more often than that will again
 STARTS_SECONDS = 300.0
-LOOK_SECONDS = 10.0  # between two looks at whether ExaBGP has its process
-LOOKS = 3  # without one before it is ended; it starts a process again within a second
+LOOK_SECONDS = 1.0  # between two looks at bfdd, and at whether ExaBGP has its process
+LOOKS = 30  # without one before it is ended; it starts a process again within a second
 STOP_SECONDS = 5.0  # ExaBGP gives its processes two
 ALIVE_SECONDS = 10.0  # for a speaker to show that it lives, before it is asked to drain
 MARGIN_SECONDS = 5.0  # beyond the time that a drain takes at most
@@ -74,16 +75,24 @@ class Supervisor:
         control: the speaker's control socket.
         drain_seconds: that routers are given to turn to other nodes before ExaBGP ends; 0 ends it
             without a drain.
+        bfd: kept alive beside ExaBGP; None leaves BFD to others.
     """
 
     def __init__(
-        self, path: Path, environment: Mapping[str, str], *, control: Path, drain_seconds: float
+        self,
+        path: Path,
+        environment: Mapping[str, str],
+        *,
+        control: Path,
+        drain_seconds: float,
+        bfd: BfdDaemons | None = None,
     ) -> None:
         self._path = path
         self._envfile = path.parent / ENVFILE_NAME
         self._environment = {ENVFILE: str(self._envfile), **environment}
         self._control = control
         self._drain_seconds = drain_seconds
+        self._bfd = bfd
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
         self._starts: deque[float] = deque(maxlen=STARTS)
@@ -104,7 +113,11 @@ class Supervisor:
             except BlockingIOError:
                 logger.error("{}: another `exabgp-metallb run` uses it; set --state-dir", folder)
                 return 1
-            return self._keep_alive()
+            try:
+                return self._keep_alive()
+            finally:
+                if self._bfd is not None:
+                    self._bfd.stop()
 
     def _keep_alive(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -150,8 +163,27 @@ class Supervisor:
         )
         if self._stopping:  # the signal came while it was being started
             self._child.terminate()
-        _wait(self._child)
+        self._wait(self._child)
         return self._child.wait()
+
+    def _wait(self, child: "subprocess.Popen[bytes]") -> None:
+        """Wait until ExaBGP ends; end it when it stays without its process.
+
+        A reload of a file that does not name the process ends that one, and ExaBGP goes on alone.
+        """
+        alone = 0
+        with open(os.pidfd_open(child.pid), "rb") as ended:  # noqa: PTH123 -- a descriptor
+            while True:
+                if self._bfd is not None:
+                    self._bfd.check(time.monotonic())
+                if select.select([ended], [], [], LOOK_SECONDS)[0]:
+                    return
+                alone = 0 if _has_children(child.pid) else alone + 1
+                if alone == LOOKS:
+                    logger.error(
+                        "ExaBGP has lost its process, as by a foreign exabgp.conf: ending it"
+                    )
+                    _end(child)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- signal's own
         again, self._stopping = self._stopping, True
@@ -177,20 +209,6 @@ class Supervisor:
             if not answer.get("reached"):
                 logger.warning("the speaker did not drain: {}", answer)
         _end(child)
-
-
-def _wait(child: "subprocess.Popen[bytes]") -> None:
-    """Wait until ExaBGP ends; end it when it stays without its process.
-
-    A reload of a file that does not name the process ends that one, and ExaBGP goes on alone.
-    """
-    alone = 0
-    with open(os.pidfd_open(child.pid), "rb") as ended:  # noqa: PTH123 -- a descriptor
-        while not select.select([ended], [], [], LOOK_SECONDS)[0]:
-            alone = 0 if _has_children(child.pid) else alone + 1
-            if alone == LOOKS:
-                logger.error("ExaBGP has lost its process, as by a foreign exabgp.conf: ending it")
-                _end(child)
 
 
 def _has_children(pid: int) -> bool:
