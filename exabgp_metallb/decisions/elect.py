@@ -10,6 +10,9 @@ The order is MetalLB's (layer2_controller.go): higher score first, then ascendin
 that share an address may have different first ones; MetalLB's nodes then disagree, here the least
 counts. A node that more of them may use comes before one that fewer may use.
 
+A node that is NotReady is a candidate only where no other is ready: with their API server all nodes
+lose that condition, and serve nevertheless.
+
 The life of a change. `bid` decides one Service; `ElectionTable` holds the bid of each Service and
 the order for each address. A Service that changes is decided alone. A Node that changes is taken
 out of the orders that it is in and put in where it belongs; the others keep their places.
@@ -19,7 +22,7 @@ of them, and here the reason is the rule.
 """
 
 from bisect import insort
-from collections.abc import Callable, Collection, Iterable, Iterator, KeysView
+from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -27,6 +30,7 @@ from exabgp_metallb.decisions.electorate import (
     ClusterView,
     Electorate,
     Interfaces,
+    Rank,
     united,
 )
 from exabgp_metallb.decisions.preconditions import (
@@ -53,7 +57,7 @@ from exabgp_metallb.values.snapshot import Snapshot
 Order = tuple[NodeName, ...]
 """Nodes that may answer for an address, best first."""
 
-_Place = tuple[bool, int, int, bytes]
+_Place = tuple[Rank, int, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Bid:
 
     @property
     def nodes(self) -> frozenset[NodeName]:
-        """The nodes that may answer for it, those that are draining among them."""
+        """The nodes that may answer for it, whatever their rank."""
         able = self.electorate.able
         return able if self.local is None else able & self.local
 
@@ -128,7 +132,7 @@ class ElectionTable:
         self.view = view
         self._bids: dict[ObjectName, Bid] = {}
         self._bidders: dict[Address, tuple[ObjectName, ...]] = {}  # sorted
-        self._orders: dict[Address, Order] = {}  # who is draining stands at the end
+        self._orders: dict[Address, Order] = {}  # of all ranks
 
     def __iter__(self) -> Iterator[Address]:
         """Yield every address that a Service asks for, in no order."""
@@ -142,9 +146,17 @@ class ElectionTable:
     # Who answers.
 
     def candidates(self, address: Address) -> Order:
-        """Return the nodes that may answer for an address, best first; the first one does."""
-        order, leaving = self._orders.get(address, ()), self.view.draining
-        return tuple(n for n in order if n not in leaving) if leaving else order
+        """Return the nodes that may answer for an address, best first; the first one does.
+
+        Nodes that are NotReady are among them where none is ready.
+        """
+        order, late = self._orders.get(address, ()), self.view.late
+        if late.keys().isdisjoint(order):
+            return order
+        rank = min(late.get(name, Rank.READY) for name in order)
+        if rank is Rank.DRAINING:
+            return ()
+        return tuple(name for name in order if late.get(name, Rank.READY) is rank)
 
     def services_of(self, address: Address, node: NodeName) -> tuple[ObjectName, ...]:
         """Return the Services for which a node may answer for an address, sorted."""
@@ -161,14 +173,14 @@ class ElectionTable:
 
         A node that is draining is the last of its own candidates, and none of anybody else's.
         """
-        order = self._orders.get(address, ())
-        if node not in order:
-            return None
-        leaving = self.view.draining - {node}
+        candidates = self.candidates(address)
+        if node not in candidates:
+            leaves = self.view.late.get(node) is Rank.DRAINING
+            if not leaves or node not in self._orders.get(address, ()):
+                return None
+            candidates = (*candidates, node)
         return AddressOrder(
-            address=address,
-            candidates=tuple(n for n in order if n not in leaving) if leaving else order,
-            interfaces=self.interfaces(address, node),
+            address=address, candidates=candidates, interfaces=self.interfaces(address, node)
         )
 
     def refused(
@@ -192,7 +204,7 @@ class ElectionTable:
             return Refused(Reason.NO_MATCHING_ADVERTISEMENT, message)
         if node in self.view.barred:
             return self.view.barred[node]
-        if node in self.view.draining:
+        if self.view.late.get(node) is Rank.DRAINING:
             message = f"node {node} is being drained and answers for no address"
             return Refused(Reason.NODE_DRAINED, message)
         if made.local is not None and node not in made.local:
@@ -201,10 +213,13 @@ class ElectionTable:
 
     def _not_first(self, made: Bid, node: NodeName) -> Refused | None:
         orders = [self.candidates(address) for address in made.addresses]
-        if any(order[0] == node for order in orders):
+        among = [order for order in orders if node in order]
+        if not among:
+            return Refused(Reason.NODE_DOWN, f"node {node} is NotReady, and others are ready")
+        if any(order[0] == node for order in among):
             return None
         first = " and ".join(dict.fromkeys(order[0] for order in orders))
-        place, of = orders[0].index(node) + 1, len(orders[0])
+        place, of = among[0].index(node) + 1, len(among[0])
         message = f"node {first} answers; node {node} is number {place} of {of} candidates"
         return Refused(Reason.NOT_OWNER, message)
 
@@ -252,7 +267,7 @@ class ElectionTable:
             del self._bidders[address]
             return True
         nodes = frozenset[NodeName]().union(*(b.nodes for b in bids))
-        place = _place(bids, self.view.draining)
+        place = _place(bids, self.view.late)
         if moved is None or len(bids) > 1:
             self._orders[address] = tuple(sorted(nodes, key=place))
         else:
@@ -270,7 +285,7 @@ def _alike(one: Bid | None, other: Bid | None) -> bool:
     return one.electorate is other.electorate and one.addresses == other.addresses
 
 
-def _place(bids: Collection[Bid], draining: Collection[NodeName]) -> Callable[[NodeName], _Place]:
+def _place(bids: Collection[Bid], late: Mapping[NodeName, Rank]) -> Callable[[NodeName], _Place]:
     """Return where a node belongs among those that bids for one address are for."""
     sides = [(b.nodes, b.electorate.standing) for b in bids]
     text = str(min((b.addresses[0] for b in bids), key=address_order))
@@ -278,7 +293,7 @@ def _place(bids: Collection[Bid], draining: Collection[NodeName]) -> Callable[[N
     def place(node: NodeName) -> _Place:
         scores = [standing[node].score for nodes, standing in sides if node in nodes]
         digest = sha256(f"{node}#{text}".encode()).digest()
-        return (node in draining, -len(scores), -max(scores), digest)
+        return (late.get(node, Rank.READY), -len(scores), -max(scores), digest)
 
     return place
 

@@ -7,6 +7,7 @@ however many Services there are, so each is made once and kept in step with the 
 Every node of a cluster finds the same by itself: nothing here depends on which node asks.
 """
 
+import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,7 +17,7 @@ from exabgp_metallb.decisions.preconditions import node_refused
 from exabgp_metallb.values.intent import Intent, L2Advertisement, Pool
 from exabgp_metallb.values.labels import any_matches
 from exabgp_metallb.values.objects import Node, NodeName
-from exabgp_metallb.values.reasons import Reason, Refused
+from exabgp_metallb.values.reasons import Refused
 
 Interfaces = frozenset[str] | None
 """The names of those to answer on; None: every usable one."""
@@ -42,7 +43,7 @@ class Electorate:
     Attributes:
         advertisements: in order of name.
         standing: of every node selected.
-        able: those of them that may attract traffic; who is draining is among them.
+        able: those of them that may attract traffic; who is NotReady or draining is among them.
     """
 
     __slots__ = ("able", "advertisements", "standing")
@@ -78,13 +79,21 @@ def united(several: Iterable[Interfaces]) -> Interfaces:
     return frozenset(found)
 
 
+class Rank(enum.IntEnum):
+    """How far a node can be counted on; the less the better."""
+
+    READY = 0
+    NOT_READY = 1  # a candidate where nobody is ready: all lose that condition with the API server
+    DRAINING = 2  # no candidate: it answers until another node does
+
+
 class ClusterView:
     """What elections need beyond a single Service: the advertisements, and all nodes.
 
     Attributes:
         pools: to find a Service's pool by its addresses.
         barred: the nodes that may not answer for anything, and why.
-        draining: the nodes that answer only until another one does.
+        late: the nodes that come after the ready ones.
     """
 
     def __init__(
@@ -92,7 +101,7 @@ class ClusterView:
     ) -> None:
         self.pools = PoolIndex(intent.pools)
         self.barred: dict[NodeName, Refused] = {}
-        self.draining: set[NodeName] = set()
+        self.late: dict[NodeName, Rank] = {}
         self._ignore_exclude_label = ignore_exclude_label
         self._nodes: dict[NodeName, Node] = {}
         self._advertisements: dict[str, list[L2Advertisement]] = {}
@@ -127,22 +136,14 @@ class ClusterView:
         """Take a node as it is now (None: it is gone); return where that makes a difference."""
         if self._nodes.get(name) == node:
             return []
-        leaving = name in self.draining
-        if node is None:
-            del self._nodes[name]
-        else:
-            self._nodes[name] = node
-        refused = None if node is None else self._refused(node)
-        _set(self.barred, name, refused)
-        self.draining.discard(name)
-        if node is not None and node.draining:
-            self.draining.add(name)
-        elsewhere = leaving != (name in self.draining)
+        before = self.late.get(name)
+        _set(self._nodes, name, node)
+        _set(self.barred, name, None if node is None else self._refused(node))
+        _set(self.late, name, None if node is None else _late(node))
+        elsewhere = before is not self.late.get(name)
         return [e for e in self._electorates.values() if self._moved(e, name) or elsewhere]
 
     def _refused(self, node: Node) -> Refused | None:
-        if not node.ready:
-            return Refused(Reason.NODE_DOWN, f"node {node.name} is NotReady")
         return node_refused(node, ignore_exclude_label=self._ignore_exclude_label)
 
     def _place(self, electorate: Electorate, name: NodeName) -> None:
@@ -156,6 +157,12 @@ class ClusterView:
         if able != before[1]:
             electorate.able ^= {name}
         return before != (electorate.standing.get(name), able)
+
+
+def _late(node: Node) -> Rank | None:
+    if node.draining:
+        return Rank.DRAINING
+    return None if node.ready else Rank.NOT_READY
 
 
 def _set(mapping: dict[NodeName, _Value], name: NodeName, value: _Value | None) -> None:

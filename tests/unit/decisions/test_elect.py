@@ -168,7 +168,6 @@ RULES: list[tuple[Reason, Change, str]] = [
         of_ads(node_selectors=(selector("rack=a"),)),
         "the nodeSelectors of all do not select node iris2",
     ),
-    (Reason.NODE_DOWN, of_node(ready=False), "node iris2 is NotReady"),
     (
         Reason.NODE_NETWORK_UNAVAILABLE,
         of_node(network_available=False),
@@ -188,6 +187,11 @@ RULES: list[tuple[Reason, Change, str]] = [
         Reason.NO_LOCAL_ENDPOINTS,
         local_elsewhere,
         "externalTrafficPolicy is Local and no serving endpoint is on iris2; they are on iris1",
+    ),
+    (
+        Reason.NODE_DOWN,
+        of_node(ready=False),
+        "node iris2 is NotReady, and others are ready",
     ),
 ]
 
@@ -241,6 +245,29 @@ def test_why_no_advertisement_matches(change: Change, message: str) -> None:
     ("change", "candidates"),
     [
         pytest.param(of_node(ready=False), "iris1", id="NotReady"),
+        pytest.param(
+            lambda scene: replace(
+                scene, nodes={n: replace(node, ready=False) for n, node in scene.nodes.items()}
+            ),
+            "iris2 iris1",
+            id="all are NotReady",
+        ),
+        pytest.param(
+            lambda scene: replace(
+                of_node(ready=False)(scene),
+                ads=(ad(preferences=prefer(b=1)),),
+                endpoints=(ready(),),
+            ),
+            "iris1",
+            id="NotReady, whatever its score",
+        ),
+        pytest.param(
+            lambda scene: replace(
+                local_elsewhere(of_node(ready=False)(scene)), endpoints=(ready("iris2"),)
+            ),
+            "iris2",
+            id="NotReady, and nobody else can",
+        ),
         pytest.param(of_node(draining=True), "iris1", id="draining"),
         pytest.param(of_node(network_available=False), "iris1", id="NetworkUnavailable"),
         pytest.param(of_node(labels=labels(f"{EXCLUDE_LABEL}=false")), "iris1", id="excluded"),
@@ -626,7 +653,9 @@ def test_a_node_that_goes_moves_only_what_it_had(snapshot: Snapshot, gone: NodeN
     bids = {a: {n: table.services_of(a, n) for n in NODE_NAMES} for a in before}
     touched = table.update_node(gone, None)
     for address, order in before.items():
-        assert table.candidates(address) == tuple(n for n in order if n != gone)
+        others = tuple(n for n in order if n != gone)
+        if others:  # else nodes that are NotReady take over, if there are any
+            assert table.candidates(address) == others
         assert (address in touched) is bool(bids[address][gone])
 
 
