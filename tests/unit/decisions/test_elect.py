@@ -254,9 +254,10 @@ def test_why_no_advertisement_matches(change: Change, message: str) -> None:
         ),
         pytest.param(
             lambda scene: replace(
-                of_node(ready=False)(scene),
-                ads=(ad(preferences=prefer(b=1)),),
-                endpoints=(ready(),),
+                scene,
+                nodes=nodes("iris1")
+                | {"iris2": Node(name="iris2", labels=labels("rack=b"), ready=False)},
+                ads=(ad(preferences=prefer(b=100)),),
             ),
             "iris1",
             id="NotReady, whatever its score",
