@@ -521,13 +521,16 @@ class Ownership:
             self._announce(binding)
 
     def _wake(self, now: float) -> None:
-        """Trust nothing that was known before a sleep; who owns, asks whether another does too."""
+        """Take nothing over for what was known before; who owns, asks whether another does too.
+
+        What was answered meanwhile is heard before any probe is counted as missed.
+        """
         self.counts.sleeps += 1
         self._doubt_until = now + self._pace.doubt
         self._since = dict.fromkeys(self._since, now)
         for watch in self._watches.values():
-            self._alive(watch, None, now)
-            self._probe(watch, now)
+            if watch.dead:
+                self._alive(watch, None, now)
         for binding in self._bindings.values():
             if binding.phase is Phase.LISTENING:
                 self._listen(binding, now)

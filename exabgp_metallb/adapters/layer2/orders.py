@@ -35,7 +35,7 @@ LONGEST_LINE = 64 * 2**20  # orders of a hundred thousand addresses with fifty c
 READ_BYTES = 2**18
 MODE = 0o600
 FIRST_RETRY_SECONDS = 0.1  # a speaker that restarts is back within a second
-LONGEST_RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 2.0
 STOP_SECONDS = 1.0  # a listener that hangs does not keep the speaker from ending
 
 

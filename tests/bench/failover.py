@@ -1,0 +1,227 @@
+"""How long an address is not reached when its owner fails, and what the watching costs.
+
+    python -m tests.bench.failover --runs 5            gaps in traffic, by kind of failure
+    python -m tests.bench.failover --kinds sigkill cut
+    python -m tests.bench.failover --rest              frames on the wire at rest, simulated
+
+A client connects to the address each ten milliseconds; each node's nftables sends what comes for it
+to a server on that node, as kube-proxy would to a pod. The gap is the longest time between two
+connections that succeeded, so ten milliseconds where nothing is lost. Half of the runs are IPv4.
+"""
+
+import argparse
+import hashlib
+import random
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address
+
+from loguru import logger
+
+from exabgp_metallb.values.addresses import Address
+from exabgp_metallb.values.orders import AddressOrder, Orders, Role
+from tests.bench.figures import percentile, table
+from tests.bench.ticking import TICK_SECONDS
+from tests.bench.ticks import Ticks, gap_seconds, lost
+from tests.integration.lab.network import Host, Lab
+from tests.integration.lab.responder import Responder, resolve
+from tests.integration.lab.waiting import wait_for
+from tests.unit.decisions.segment import Segment
+
+NAMES = ("a", "b", "c")
+PORT, SERVER_PORT = 80, 8080
+SECONDS = 30.0
+BEFORE_SECONDS, AFTER_SECONDS = 0.3, 0.7
+
+SERVER = """
+import socket, sys
+with socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, backlog=512,
+                          dualstack_ipv6=True) as server:
+    while True:
+        server.accept()[0].close()
+"""
+
+RULES = """
+table inet services {{
+  chain prerouting {{
+    type nat hook prerouting priority dstnat;
+    ip daddr 10.9.1.0/24 tcp dport {port} dnat ip to {ipv4}:{to}
+    ip6 daddr 2001:db8:9:1::/64 tcp dport {port} dnat ip6 to [{ipv6}]:{to}
+  }}
+}}
+"""
+
+
+class Scene:
+    """Three nodes and a client."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._random = random.Random(1)  # noqa: S311 -- no secret
+        self._serial = 0
+        for number, name in enumerate((*NAMES, "client"), start=1):
+            lab.host(name, f"10.9.0.{number}/16", f"2001:db8:9::{number}/48")
+        self.client = lab.hosts["client"]
+        self.nodes = {name: Responder(lab.hosts[name]) for name in NAMES}
+        for node in self.nodes.values():
+            _serve(node.host)
+            node.serve()
+        self.put_right()
+
+    @property
+    def owner(self) -> Responder:
+        """The node that everything happens to."""
+        return self.nodes["a"]
+
+    def put_right(self) -> None:
+        """Undo what was done to a node."""
+        self.owner.host.link_up()
+        self.owner.host.mend()
+        for node in self.nodes.values():
+            node.start()
+            node.wait_report(lambda _report: True, "it is there")
+
+    def begin(self) -> Address:
+        """Have node a own a new address, and the client know it."""
+        self.put_right()
+        self._serial += 1
+        address = ip_address(
+            f"10.9.1.{self._serial}" if self._serial % 2 else f"2001:db8:9:1::{self._serial:x}"
+        )
+        self.order(address)
+        self.owner.wait_role(address, Role.OWNER)
+        for name in NAMES[1:]:
+            self.nodes[name].wait_role(address, Role.STANDBY)
+        wait_for(lambda: resolve(self.client, address), SECONDS, "a neighbor")
+        return address
+
+    def order(self, address: Address, *, only: str | None = None, draining: bool = False) -> None:
+        """Give all nodes, or one, orders for an address."""
+        orders = (AddressOrder(address=address, candidates=NAMES),)
+        for name, node in self.nodes.items():
+            if only in {None, name}:
+                node.order(Orders(node=name, addresses=orders, draining=draining))
+
+    def measure(self, fail: Callable[["Scene", Address], None]) -> tuple[float, int]:
+        """Return the gap that a failure makes, and how many connections were lost."""
+        address = self.begin()
+        ticks = Ticks(self.client, address, PORT)
+        # At any moment of the watchers' round.
+        time.sleep(BEFORE_SECONDS + self._random.random() * 0.2)
+        fail(self, address)
+        self.nodes["b"].wait_role(address, Role.OWNER)
+        time.sleep(AFTER_SECONDS)
+        told = ticks.end()
+        return gap_seconds(told), lost(told)
+
+
+def _serve(host: Host) -> None:
+    host.popen([sys.executable, "-c", SERVER, str(SERVER_PORT)])
+    rules = host.lab.folder / f"nft-{host.name}"
+    rules.write_text(RULES.format(port=PORT, to=SERVER_PORT, ipv4=host.ipv4, ipv6=host.ipv6))
+    host.run(["nft", "-f", str(rules)])
+    # DNAT to ourselves: the kernel forwards nothing, but must take what was not sent to it.
+    wait_for(lambda: f":{SERVER_PORT}" in host.run(["ss", "-ltn"]), SECONDS, "a server")
+
+
+def _kill(scene: Scene, _address: Address) -> None:
+    scene.owner.daemon.kill()
+
+
+def _stop(scene: Scene, _address: Address) -> None:
+    scene.owner.daemon.send(signal.SIGSTOP)
+
+
+def _cut(scene: Scene, _address: Address) -> None:
+    scene.owner.host.cut()
+
+
+def _carrier(scene: Scene, _address: Address) -> None:
+    scene.owner.host.link_down()
+
+
+def _term(scene: Scene, _address: Address) -> None:
+    scene.owner.daemon.send(signal.SIGTERM)
+    wait_for(lambda: not scene.owner.daemon.alive, SECONDS, "its end")
+
+
+def _drain(scene: Scene, address: Address) -> None:
+    scene.order(address, only="a", draining=True)
+
+
+KINDS: Mapping[str, Callable[[Scene, Address], None]] = {
+    "sigkill": _kill,
+    "sigstop": _stop,
+    "cut": _cut,
+    "carrier": _carrier,
+    "sigterm": _term,
+    "drain": _drain,
+}
+
+
+def failures(kinds: list[str], runs: int) -> Iterator[list[str]]:
+    """Yield a row for each kind of failure."""
+    with Lab() as lab:
+        scene = Scene(lab)
+        for kind in kinds:
+            measured = [scene.measure(KINDS[kind]) for _ in range(runs)]
+            gaps = [gap for gap, _ in measured]
+            figures = (statistics.median(gaps), percentile(gaps, 95), max(gaps))
+            shown = [f"{figure * 1000:.0f} ms" for figure in figures]
+            yield [kind, str(runs), *shown, str(sum(count for _, count in measured))]
+        for node in scene.nodes.values():
+            node.hang_up()
+
+
+def at_rest(nodes: int, addresses: int, seconds: float) -> list[str]:
+    """Return a row: how many frames a segment has each second when nothing happens."""
+    names = [f"node{number:03}" for number in range(nodes)]
+    orders = {
+        text: tuple(sorted(names, key=lambda name: _place(name, text)))
+        for text in (f"10.{n // 250}.{n % 250}.1" for n in range(addresses))
+    }
+    segment = Segment(orders)
+    segment.run(40.0)  # the slowest watcher has had its turn
+    assert all(len(segment.owners(ip_address(text))) == 1 for text in orders)
+    owners = len({segment.owners(ip_address(text))[0] for text in orders})
+    before = segment.frames.copy()
+    segment.run(seconds)
+    frames = segment.frames - before
+    unasked = frames.total() - frames["probe"] - frames["reply"]
+    rate = frames.total() / seconds
+    return [
+        *(str(nodes), str(addresses), str(owners)),
+        *(f"{rate:.0f}", f"{unasked / seconds:.1f}", f"{rate / owners:.1f}"),
+    ]
+
+
+def _place(name: str, text: str) -> bytes:
+    return hashlib.sha256(f"{name}#{text}".encode()).digest()
+
+
+def main() -> None:
+    """Measure, and print the figures."""
+    logger.remove()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--rest", action="store_true", help="count frames at rest instead")
+    parser.add_argument("--nodes", type=int, default=50)
+    parser.add_argument("--addresses", type=int, nargs="+", default=[50, 1000])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    options = parser.parse_args()
+    if options.rest:
+        head = ("nodes", "addresses", "owners", "frames/s", "broadcast/s", "frames/s an owner")
+        rows = [at_rest(options.nodes, each, options.seconds) for each in options.addresses]
+        print(table(head, rows))
+        return
+    print(f"gap in traffic, {TICK_SECONDS * 1000:.0f} ms ticks")
+    head = ("failure", "runs", "median", "p95", "worst", "lost connections")
+    print(table(head, list(failures(options.kinds, options.runs))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""What a client sees of an address: a new TCP connection each ten milliseconds."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+
+from exabgp_metallb.values.addresses import Address
+from tests.integration.lab.network import Host
+from tests.integration.nodes import clean_environment
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One connection: when it was begun, and how long it took; None: it failed."""
+
+    at: float
+    took: float | None
+
+
+class Ticks:
+    """`tests.bench.ticking` on a host."""
+
+    def __init__(self, host: Host, address: Address, port: int) -> None:
+        self._child = host.popen(
+            [sys.executable, "-m", "tests.bench.ticking", str(address), str(port)],
+            env=clean_environment({}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._child.stdout is not None
+        assert self._child.stdout.readline() == b"begun\n"
+
+    def end(self) -> list[Tick]:
+        """Return every tick, the last ones of which had the time to succeed."""
+        said, _ = self._child.communicate()
+        return [Tick(at, took) for at, took in json.loads(said)]
+
+
+def gap_seconds(ticks: list[Tick]) -> float:
+    """Return the longest time without a connection that succeeded."""
+    good = [tick.at for tick in ticks if tick.took is not None]
+    return max(later - earlier for earlier, later in pairwise(good))
+
+
+def lost(ticks: list[Tick]) -> int:
+    """Return how many connections failed."""
+    return sum(tick.took is None for tick in ticks)
