@@ -12,17 +12,17 @@ RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
       python3 python3-pip python3-venv \
  && rm -rf /var/lib/apt/lists/*
-# The environment has no pip of its own: nothing in the image installs anything.
-RUN python3 -m venv --without-pip /opt/exabgp-metallb
 COPY etc/image/requirements.txt /src/
-RUN python3 -m pip --python /opt/exabgp-metallb/bin/python install \
-      --no-cache-dir --no-deps --requirement /src/requirements.txt
+# The environment has no pip of its own: nothing in the image installs anything. kubernetes.aio is a
+# second copy of the client, of 68 MB, that we do not use.
+RUN python3 -m venv --without-pip /opt/exabgp-metallb \
+ && python3 -m pip --python /opt/exabgp-metallb/bin/python install \
+      --no-cache-dir --no-deps --requirement /src/requirements.txt \
+ && rm -r /opt/exabgp-metallb/lib/python3.*/site-packages/kubernetes/aio
 COPY setup.cfg pyproject.toml README.md LICENSE /src/
 COPY exabgp_metallb /src/exabgp_metallb
 # `pip check` ends the build when requirements.txt lacks something.
-RUN cd /src \
- && python3 -m pip --python /opt/exabgp-metallb/bin/python install \
-      --no-cache-dir --no-deps . \
+RUN python3 -m pip --python /opt/exabgp-metallb/bin/python install --no-cache-dir --no-deps /src \
  && python3 -m pip --python /opt/exabgp-metallb/bin/python check
 
 FROM ${BASE}
@@ -35,9 +35,9 @@ RUN groupadd --gid 10001 exabgp-metallb \
  && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
       frr python3 \
  && find /usr/lib/frr -type f ! -name bfdd ! -name zebra -delete \
+ && install -d -o 10001 -g 10001 -m 0750 /var/lib/exabgp-metallb /run/exabgp-metallb \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* /usr/share/doc/* /usr/share/man/*
 COPY --from=build /opt/exabgp-metallb /opt/exabgp-metallb
-RUN install -d -o 10001 -g 10001 -m 0750 /var/lib/exabgp-metallb /run/exabgp-metallb
 ENV PATH=/opt/exabgp-metallb/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
