@@ -41,7 +41,10 @@ from exabgp_metallb.values.sessions import Session
 RETRY_SECONDS = 2.0  # ExaBGP's loop turns each second at most; twice that is no hurry
 LONGEST_RETRY_SECONDS = 60.0
 RELOADS = 4  # lost ones are made up for by the second; a poisoned ExaBGP never takes any
-PATIENT_RELOADS = 8  # where a neighbor is down: a route on its way to it is in the way for minutes
+PATIENT_RELOADS = 8
+"""Where a neighbor is down, and others are up that do not restart gracefully. A route that was on
+its way when a session ended is in the way of every reload until that router is back: ExaBGP has no
+command that would take it away. So it is given three minutes."""
 LOOK_SECONDS = 60.0  # between two looks at what ExaBGP holds
 REFUSED_SECONDS = 60.0  # what ExaBGP's parser refused, or a full disk, is tried again
 QUIET_SECONDS = 0.02  # between two looks at whether all that was sent is on the wire
@@ -224,8 +227,10 @@ class ManagedConfiguration:
         self._step = _Step.LOST
         self._retry_at = now + min(RETRY_SECONDS * 2 ** (self._reloads - 1), LONGEST_RETRY_SECONDS)
         self._undo()
-        someone_down = any(not self._dialogue.is_up(n.address) for n in self._held or ())
-        enough = PATIENT_RELOADS if someone_down else RELOADS
+        up = {n for n in self._held or () if self._dialogue.is_up(n.address)}
+        costly = not all(n.manual_eor for n in up)  # then sessions end by a restart
+        someone_down = len(up) < len(self._held or ())
+        enough = PATIENT_RELOADS if costly and someone_down else RELOADS
         if self._reloads >= enough and self._given_up != self._checked:
             self._given_up = self._checked
             self._give_up()

@@ -164,7 +164,8 @@ def test_a_lost_reload_is_made_up_for(peers: list[Peer], managed: Managed) -> No
 def lose(managed: Managed, reloads: int) -> list[float]:
     """See so many reloads lost, and return how long it was waited before each but the first."""
     managed.far.lost_reloads = 1000
-    managed.settle(SLOWER)
+    if not managed.reloads:
+        managed.settle(SLOWER)
     waits = []
     while managed.reloads < reloads:
         deadline = managed.managed.deadline(managed.now)
@@ -183,9 +184,8 @@ def refused(managed: Managed) -> Path:
 def test_a_reload_that_is_not_taken_is_undone(managed: Managed) -> None:
     """The file of before is there, should ExaBGP be started anew; routes flow meanwhile."""
     before = managed.path.read_text()
-    waits = lose(managed, PATIENT_RELOADS - 1)
-    assert waits[:3] == [RETRY_SECONDS, 2 * RETRY_SECONDS, 4 * RETRY_SECONDS]
-    assert waits[-1] == LONGEST_RETRY_SECONDS
+    waits = lose(managed, RELOADS - 1)
+    assert waits == [RETRY_SECONDS, 2 * RETRY_SECONDS]
     assert managed.path.read_text() == before
     assert not managed.dialogue.paused
     assert "shutdown" not in managed.far.heard
@@ -195,17 +195,27 @@ def test_a_reload_that_is_not_taken_is_undone(managed: Managed) -> None:
     assert not refused(managed).exists()
 
 
+GRACEFUL = replace(PLAIN, graceful_restart=True)
+
+
 @pytest.mark.parametrize(
-    ("established", "reloads"),
-    [pytest.param([], PATIENT_RELOADS, id="one is down"), pytest.param([TOR], RELOADS, id="none")],
+    ("peers", "established", "reloads"),
+    [
+        pytest.param([PLAIN, OTHER], [TOR], PATIENT_RELOADS, id="one is down, one would suffer"),
+        pytest.param([GRACEFUL, OTHER], [TOR], RELOADS, id="one is down, one would not suffer"),
+        pytest.param([PLAIN], [TOR], RELOADS, id="all are up"),
+        pytest.param([PLAIN], [], RELOADS, id="none is up"),
+    ],
 )
 def test_an_exabgp_that_takes_none_is_started_anew(
-    established: list[Address], reloads: int, managed: Managed, told: Told
+    peers: list[Peer], established: list[Address], reloads: int, tmp_path: Path, told: Told
 ) -> None:
-    """Sooner where no neighbor is down and can be in the way. The next starts on the old file."""
+    """Later where a neighbor may be in the way, and others suffer by it."""
+    managed = Managed(tmp_path / "exabgp.conf", *peers)
     before = managed.path.read_text()
     managed.far.established.update(established)
     managed.restart()
+    lose(managed, reloads - 1)
     assert "shutdown" not in managed.far.heard
     lose(managed, reloads)
     assert "shutdown" in managed.far.heard
@@ -225,10 +235,10 @@ def test_a_file_that_is_never_taken_has_exabgp_started_anew_but_once(
     managed: Managed, told: Told
 ) -> None:
     """Then the fault is the file's, or ours."""
-    lose(managed, PATIENT_RELOADS)
+    lose(managed, RELOADS)
     managed.restart()
     managed.far.heard.clear()
-    lose(managed, PATIENT_RELOADS + 2)
+    assert lose(managed, RELOADS + 5)[-1] == LONGEST_RETRY_SECONDS
     assert "shutdown" not in managed.far.heard
     assert told.count("still does not take") == 1
 
