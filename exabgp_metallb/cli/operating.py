@@ -1,0 +1,95 @@
+"""Commands for who runs it: drain, status."""
+
+from pathlib import Path
+
+import click
+
+from exabgp_metallb.cli.documents import print_document
+from exabgp_metallb.cli.group import REJECTED, VALID, Failure, commands
+from exabgp_metallb.cli.options import STATE_DIR, output_option, twin
+
+STATUS_SECONDS = 40.0  # a speaker that is busy answers within 30
+
+
+@commands.command()
+@click.argument("node", required=False)
+@click.option("--local", is_flag=True, help="Ask the speaker on this machine, not the cluster.")
+@click.option("--undo", is_flag=True, help="End the drain: its routes are back at once.")
+@click.option("--wait", is_flag=True, help="Return when it is done.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, max=86400),
+    help="With --local: how long routers are given; without it --drain-seconds of the node.",
+)
+@twin(
+    "kubeconfig",
+    type=click.Path(path_type=Path),
+    help="Reach the Kubernetes API by this file; without it as kubectl does, or a pod.",
+)
+@twin("namespace", default="metallb-system", help="With --wait: where a node's status stands.")
+@STATE_DIR
+def drain(  # noqa: PLR0913 -- one for each option
+    *,
+    node: str | None,
+    local: bool,
+    undo: bool,
+    wait: bool,
+    seconds: float | None,
+    kubeconfig: Path | None,
+    namespace: str,
+    state_dir: Path | None,
+) -> None:
+    """Take a node out of service, gently.
+
+    Its routes become every router's last choice, then they are withdrawn; its sessions stay. With
+    NODE an annotation of the Node asks for it, which lasts until --undo; with --local the speaker
+    on this machine is asked, until it ends.
+
+    Exits with 0 when that is done, 2 when it cannot be.
+    """
+    if local == (node is not None):
+        raise click.UsageError("give the name of a NODE, or --local")
+    if not local and seconds is not None:
+        raise click.UsageError("--seconds: with --local only")
+    if not local and undo and wait:
+        raise click.UsageError("--undo --wait: with --local only; a cluster does not tell")
+    from exabgp_metallb.programs import drain_command  # noqa: PLC0415 -- see the package
+
+    if node is not None:
+        cluster = drain_command.Cluster(kubeconfig=kubeconfig, namespace=namespace)
+        told = drain_command.drain_node(node, cluster, undo=undo, wait=wait)
+    else:
+        told = drain_command.drain_here(_socket(state_dir), undo=undo, wait=wait, seconds=seconds)
+    click.echo(told)
+
+
+@commands.command()
+@output_option
+@STATE_DIR
+@click.pass_context
+def status(ctx: click.Context, *, form: str, state_dir: Path | None) -> None:
+    """Print how the node of this machine is.
+
+    Exits with 0 when all is well, 1 when something is wrong, 2 when no speaker answers.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415 -- see the package
+
+    from exabgp_metallb.adapters.control import ask  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.status_tables import status_text  # noqa: PLC0415 -- see the package
+
+    document = ask(_socket(state_dir), {"do": "status"}, seconds=STATUS_SECONDS)
+    if "error" in document:
+        raise Failure(str(document["error"]))
+    print_document(
+        document, form, lambda told, stream: status_text(told, stream, datetime.now(UTC))
+    )
+    ctx.exit(VALID if document["healthy"] else REJECTED)
+
+
+def _socket(state_dir: Path | None) -> Path:
+    from exabgp_metallb.programs.options import (  # noqa: PLC0415 -- see the package
+        SOCKET_NAME,
+        default_state_dir,
+    )
+
+    return (state_dir or default_state_dir()) / SOCKET_NAME

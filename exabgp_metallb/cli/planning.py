@@ -1,0 +1,116 @@
+"""Commands that read manifests once and touch nothing: plan, check, render."""
+
+import sys
+
+import click
+
+from exabgp_metallb.cli.documents import print_document, read, verdict
+from exabgp_metallb.cli.group import commands
+from exabgp_metallb.cli.options import cluster_options, file_option, output_option
+
+
+@commands.command()
+@file_option
+@output_option
+@click.option("--node", "nodes", multiple=True, metavar="NAME", help="Plan this node only.")
+@click.option("--down", multiple=True, metavar="NAME", help="Plan as if this node had failed.")
+@click.option("--drain", multiple=True, metavar="NAME", help="Plan the drain of this node.")
+@cluster_options
+@click.pass_context
+def plan(  # noqa: PLR0913 -- one for each option
+    ctx: click.Context,
+    *,
+    files: tuple[str, ...],
+    form: str,
+    nodes: tuple[str, ...],
+    down: tuple[str, ...],
+    drain: tuple[str, ...],
+    namespace: str,
+    lb_class: str | None,
+) -> None:
+    """Print what a cluster would do.
+
+    The manifests are read and all decisions taken as the daemons take them; nothing is touched.
+
+    Exits with 0 when the configuration is valid, 1 when at least one object is rejected, 2 when the
+    input cannot be read or the call is wrong.
+    """
+    from exabgp_metallb.programs.plan import Question, plan_document  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.plan_tables import plan_text  # noqa: PLC0415 -- see the package
+
+    question = Question(
+        namespace=namespace,
+        lb_class=lb_class,
+        nodes=frozenset(nodes),
+        down=frozenset(down),
+        drained=frozenset(drain),
+    )
+    document = plan_document(*read(files, question))
+    print_document(document, form, plan_text)
+    ctx.exit(verdict(document))
+
+
+@commands.command()
+@file_option
+@output_option
+@cluster_options
+@click.pass_context
+def check(
+    ctx: click.Context,
+    *,
+    files: tuple[str, ...],
+    form: str,
+    namespace: str,
+    lb_class: str | None,
+) -> None:
+    """Print what is wrong with manifests.
+
+    Each fault comes with the object, the field, and what would be right.
+
+    Exits as `plan` does.
+    """
+    from exabgp_metallb.programs.plan import (  # noqa: PLC0415 -- see the package
+        Question,
+        check_document,
+        decide,
+    )
+    from exabgp_metallb.programs.plan_tables import check_text  # noqa: PLC0415 -- see the package
+
+    question = Question(namespace=namespace, lb_class=lb_class)
+    document = check_document(decide(*read(files, question)))
+    print_document(document, form, check_text)
+    ctx.exit(verdict(document))
+
+
+@commands.command()
+@click.argument("node")
+@file_option
+@click.option("--show-passwords", is_flag=True, help="Print passwords instead of asterisks.")
+@cluster_options
+@click.pass_context
+def render(
+    ctx: click.Context,
+    *,
+    node: str,
+    files: tuple[str, ...],
+    show_passwords: bool,
+    namespace: str,
+    lb_class: str | None,
+) -> None:
+    """Print the exabgp.conf of a node.
+
+    Exits as `plan` does; what is wrong is told on standard error.
+    """
+    from exabgp_metallb.programs import render as program  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.plan import Question, check_document  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.plan_tables import check_text  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.terminal import write  # noqa: PLC0415 -- see the package
+
+    question = Question(namespace=namespace, lb_class=lb_class, nodes=frozenset({node}))
+    passwords = program.shown if show_passwords else program.hidden
+    text, decided = program.exabgp_conf(*read(files, question), passwords=passwords)
+    document = check_document(decided)
+    write(text)
+    if document["errors"] or document["warnings"]:
+        click.echo(check_text(document, sys.stderr), err=True, nl=False)
+    ctx.exit(verdict(document))
