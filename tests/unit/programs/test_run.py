@@ -102,12 +102,12 @@ def test_an_exabgp_that_cannot_be_kept_alive_is_given_up(
     ],
 )
 def test_an_exabgp_without_its_process_is_ended(
-    command: list[str], status: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, command: list[str], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A foreign exabgp.conf took it away; the next ExaBGP starts on ours."""
     monkeypatch.setattr(run, "LOOK_SECONDS", 0.01)
     with subprocess.Popen(command) as child:
-        run._wait(child)
+        supervisor(tmp_path / "c")._wait(child)
         assert child.wait(WAIT_SECONDS) == status
 
 
