@@ -32,6 +32,20 @@ def test_decisions_are_timed() -> None:
     assert "median" in run("decision --services 50 --nodes 3 --changes 10")
 
 
+def test_frames_are_made_worse() -> None:
+    """Without any network; a wrong answer ends it with status 1."""
+    assert "3,000 frames, no wrong answer" in run("fuzz_frames --frames 3000")
+
+
+@pytest.mark.netns
+def test_replies_are_counted() -> None:
+    """The wire, the kernel and scapy, in both families."""
+    if os.geteuid() != 0:
+        missing("network namespaces need root")
+    printed = run("replies --addresses 3 --tries 1 --seconds 0.05")
+    assert printed.count("wire is") == 8
+
+
 @pytest.mark.netns
 @pytest.mark.parametrize(
     ("command", "told"),
