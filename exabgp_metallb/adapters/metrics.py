@@ -27,6 +27,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from exabgp_metallb.values.bfd import BfdVitals
 from exabgp_metallb.values.outcome import PoolUsage
 from exabgp_metallb.values.vitals import ControllerVitals, Histogram, Layer2Vitals
 
@@ -52,6 +53,7 @@ class Vitals:
         refused_lines: commands that ExaBGP has refused since the start.
         drift: by peer, routes that ExaBGP was found to hold otherwise than it was told.
         layer2: None: the node has no part in it.
+        bfd: None: nor in that.
     """
 
     turned_at: float = 0.0
@@ -68,6 +70,7 @@ class Vitals:
     refused_lines: int = 0
     drift: Mapping[str, int] = field(default_factory=dict)
     layer2: Layer2Vitals | None = None
+    bfd: BfdVitals | None = None
 
 
 class Health(Protocol):
@@ -126,6 +129,20 @@ def speaker_metrics(vitals: Vitals) -> Iterator[Metric]:
     yield family
     if vitals.layer2 is not None:
         yield from _layer2_metrics(vitals.layer2)
+    if vitals.bfd is not None:
+        yield from _bfd_metrics(vitals.bfd)
+
+
+def _bfd_metrics(vitals: BfdVitals) -> Iterator[Metric]:
+    reached = "1 if bfdd answers, or nobody needs it."
+    yield _gauge("exabgp_metallb_bfdd_reached", reached, vitals.reached)
+    up = "1 if the BFD session is up."
+    yield _labelled("metallb_bfd_session_up", up, "peer", vitals.sessions)
+    downs = "Times that the BFD session fell, so that its BGP session was held down."
+    family = CounterMetricFamily("exabgp_metallb_bfd_falls", downs, labels=["peer"])
+    for peer, count in sorted(vitals.falls.items()):
+        family.add_metric([peer], float(count))
+    yield family
 
 
 def _layer2_metrics(vitals: Layer2Vitals) -> Iterator[Metric]:

@@ -31,7 +31,7 @@ from exabgp_metallb.adapters.layer2.orders import OrdersServer
 from exabgp_metallb.adapters.source import Away, Back, Listener, OnDeath, thread
 from exabgp_metallb.errors import ExabgpError, SourceError, UsageError
 from exabgp_metallb.parsing.objects import KINDS
-from exabgp_metallb.programs.bfd import bfd_part
+from exabgp_metallb.programs.bfd import Bfd, bfd_part
 from exabgp_metallb.programs.control_socket import ControlSocket
 from exabgp_metallb.programs.layer2 import Layer2, Layer2Settings
 from exabgp_metallb.programs.layer2 import Listener as ReportListener
@@ -175,6 +175,7 @@ class Composition:
         self._options = options
         self._connected: list[Connected] = []
         self._layer2: Layer2 | None = None
+        self._bfd: Bfd | None = None
 
     def source(self, on_death: OnDeath) -> NodeSource:
         """Make the source of objects."""
@@ -187,7 +188,10 @@ class Composition:
         """Make what the node does beside its routes."""
         options = self._options
         bfd = bfd_part(options.bfd, options.state_dir, post, neighbors)
-        parts: list[Part] = [bfd] if options.managed else []  # BFDProfiles are of BGPPeers
+        parts: list[Part] = []
+        if options.managed:  # BFDProfiles are of BGPPeers
+            self._bfd = bfd
+            parts.append(bfd)
         self._layer2 = self._make_layer2(post)
         if self._layer2 is not None:
             parts.append(self._layer2)
@@ -211,7 +215,8 @@ class Composition:
 
     def _publish(self, published: "Callable[[Vitals], None]", vitals: "Vitals") -> None:
         layer2 = None if self._layer2 is None else self._layer2.vitals()
-        published(replace(vitals, layer2=layer2))
+        bfd = None if self._bfd is None else self._bfd.vitals()
+        published(replace(vitals, layer2=layer2, bfd=bfd))
 
     def answers(self) -> bool:
         """Tell whether this node answers for anything on layer 2."""

@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exabgp_metallb.adapters.metrics import Metrics, Vitals
 from exabgp_metallb.decisions.latency import Latency
+from exabgp_metallb.values.bfd import BfdVitals
 from exabgp_metallb.values.vitals import Layer2Vitals
 
 Sample = tuple[str, tuple[tuple[str, str], ...], float]
@@ -58,6 +59,17 @@ def test_sessions_prefixes_and_drift_have_the_peer() -> None:
     assert ("metallb_bgp_announced_prefixes_total", label, 7.0) in found
     assert ("exabgp_metallb_drift_total", label, 3.0) in found
     assert ("exabgp_metallb_refused_lines_total", (), 2.0) in found
+
+
+def test_bfd_sessions_have_the_peer() -> None:
+    """MetalLB's name; a bfdd that is away is no session's failure."""
+    bfd = BfdVitals(reached=False, sessions={"192.0.2.9": True}, falls={"192.0.2.9": 4})
+    found = samples(Vitals(bfd=bfd))
+    label = (("peer", "192.0.2.9"),)
+    assert ("metallb_bfd_session_up", label, 1.0) in found
+    assert ("exabgp_metallb_bfd_falls_total", label, 4.0) in found
+    assert ("exabgp_metallb_bfdd_reached", (), 0.0) in found
+    assert not any("bfd" in name for name, _, _ in samples(Vitals()))
 
 
 def test_the_time_from_event_to_wire_is_a_histogram() -> None:
