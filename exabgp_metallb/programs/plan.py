@@ -198,6 +198,7 @@ class _Cluster:
     def __init__(self, snapshot: Snapshot, question: Question) -> None:
         self.snapshot = snapshot
         self.question = question
+        self.addressed = sorted(n for n, service in snapshot.services.items() if service.ingress)
         self.elections = self._elections()
         self.owned: dict[NodeName, list[Address]] = {}
         for address in sorted(self.elections, key=address_order):
@@ -349,7 +350,7 @@ def _l2_rows(cluster: _Cluster, node: NodeName) -> Iterable[L2Row]:
 def _refused_rows(cluster: _Cluster, node: Node) -> Iterable[RefusedRow]:
     """Yield why a node does not announce a Service with addresses, by Service and protocol."""
     down = cluster.down(node)
-    for name in sorted(n for n, service in cluster.snapshot.services.items() if service.ingress):
+    for name in cluster.addressed:
         for protocol in (BGP, L2):
             refused = down or cluster.refused(name, node, protocol)
             if refused is not None:
