@@ -8,6 +8,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from exabgp_metallb.adapters.control import ask
+from exabgp_metallb.programs.options import SOCKET_NAME
 from exabgp_metallb.programs.start import LINGER_SECONDS
 from tests.integration import failing_speaker
 from tests.integration.lab.exabgp_host import ExaBgp
@@ -30,6 +32,7 @@ pytestmark = pytest.mark.netns
 ROUTER_ASN, NODE_ASN = 64512, 64513
 THEIRS, ALL, FIRST, SECOND = ("203.0.113.7/32", "192.0.2.1/32", "192.0.2.129/32", "192.0.2.193/32")
 NODE = "10.0.0.11"
+ANSWER_SECONDS = 60.0
 
 PROCESS = f"""
 process announcer {{
@@ -127,6 +130,32 @@ def test_somebody_s_own_configuration_keeps_what_is_theirs(lab: Lab, frr: FrrFac
     tor2.wait_next_hops(at_second)
     assert tor1.establishments(host.ipv4) == 1
     assert "Traceback" not in exabgp.log()
+
+
+def test_a_drain_leaves_what_is_theirs(lab: Lab, frr: FrrFactory) -> None:
+    """Also one that is to be followed by a stop: the sessions are not ours to close."""
+    host, tor = lab.host("node1", f"{NODE}/24"), lab.host("tor", "10.0.0.1/24")
+    manifests = Manifests(lab.folder / "manifests")
+    manifests.put(node("node1", NODE), pool("all", "192.0.2.0/26"), advertisement())
+    manifests.put(service("a", "192.0.2.1"), slice_of("a", "node1"))
+    state = lab.folder / "state"
+    settings = {
+        "EXABGP_METALLB_NODE": "node1",
+        "EXABGP_METALLB_MANIFESTS": str(manifests.path),
+        "EXABGP_METALLB_STATE_DIR": str(state),
+        "EXABGP_METALLB_PROCESS": "announcer",
+        "EXABGP_METALLB_DRAIN_SECONDS": "0",
+    }
+    exabgp = ExaBgp(host, PROCESS + neighbor("10.0.0.1", "tor"), env=clean_environment(settings))
+    held = frr(tor, router(host))
+    exabgp.start()
+    held.wait_next_hops({THEIRS: [NODE], ALL: [NODE]})
+    for act in ("drain", "stop"):
+        assert ask(state / SOCKET_NAME, {"do": act}, seconds=ANSWER_SECONDS)["reached"] is True
+        held.wait_next_hops({THEIRS: [NODE]})
+    assert ask(state / SOCKET_NAME, {"do": "undrain"}, seconds=ANSWER_SECONDS)["reached"] is True
+    held.wait_next_hops({THEIRS: [NODE], ALL: [NODE]})
+    assert held.establishments(host.ipv4) == 1
 
 
 def test_a_configuration_without_us_is_told_of(lab: Lab) -> None:
