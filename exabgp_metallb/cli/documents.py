@@ -27,6 +27,15 @@ def read(
     return objects, question, warnings
 
 
+def trees(files: tuple[str, ...]) -> list[object]:
+    """Return the documents in files as they were written."""
+    from exabgp_metallb.adapters.files import contents, manifests  # noqa: PLC0415 -- see the package
+
+    stdin = io.BytesIO() if sys.stdin is None else sys.stdin.buffer
+    found = manifests.contents(files, stdin)
+    return [tree for place, data in found for tree in contents.trees(data, place)]
+
+
 def print_document(
     document: _Document, form: str, as_tables: Callable[[_Document, TextIO], str]
 ) -> None:

@@ -1,10 +1,10 @@
-"""Commands that read manifests once and touch nothing: plan, check, render."""
+"""Commands that read manifests once and touch nothing: plan, check, render, convert."""
 
 import sys
 
 import click
 
-from exabgp_metallb.cli.documents import print_document, read, verdict
+from exabgp_metallb.cli.documents import print_document, read, trees, verdict
 from exabgp_metallb.cli.group import commands
 from exabgp_metallb.cli.options import cluster_options, file_option, output_option
 
@@ -111,6 +111,54 @@ def render(
     text, decided = program.exabgp_conf(*read(files, question), passwords=passwords)
     document = check_document(decided)
     write(text)
+    if document["errors"] or document["warnings"]:
+        click.echo(check_text(document, sys.stderr), err=True, nl=False)
+    ctx.exit(verdict(document))
+
+
+@commands.command()
+@file_option
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(("yaml", "json")),
+    default="yaml",
+    show_default=True,
+    help="What kubectl apply takes, in YAML or JSON.",
+)
+@cluster_options
+@click.pass_context
+def convert(
+    ctx: click.Context,
+    *,
+    files: tuple[str, ...],
+    form: str,
+    namespace: str,
+    lb_class: str | None,
+) -> None:
+    """Print the resources that stand for MetalLB's old ConfigMap.
+
+    Reads the ConfigMap of before version 0.13, or the bare text in it. Passwords are printed as
+    they are there.
+
+    Exits as `plan` does, by what was printed; what is wrong with it is told on standard error.
+    """
+    from exabgp_metallb.parsing.objects import parse  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs import terminal  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.convert import converted  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.plan import (  # noqa: PLC0415 -- see the package
+        Question,
+        check_document,
+        decide,
+    )
+    from exabgp_metallb.programs.plan_tables import check_text  # noqa: PLC0415 -- see the package
+
+    resources = converted(trees(files), namespace=namespace)
+    made = [parsed for raw in resources if (parsed := parse(raw)) is not None]
+    document = check_document(decide(made, Question(namespace=namespace, lb_class=lb_class)))
+    text = terminal.json_text if form == "json" else terminal.yaml_text
+    terminal.write(text({"apiVersion": "v1", "kind": "List", "items": resources}))
     if document["errors"] or document["warnings"]:
         click.echo(check_text(document, sys.stderr), err=True, nl=False)
     ctx.exit(verdict(document))

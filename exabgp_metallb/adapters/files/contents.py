@@ -10,7 +10,7 @@ from functools import partial
 
 from exabgp_metallb.errors import SourceError
 from exabgp_metallb.parsing import objects
-from exabgp_metallb.parsing.text import TextError, documents
+from exabgp_metallb.parsing.text import Each, TextError, documents
 from exabgp_metallb.values.specs import Parsed
 
 
@@ -32,14 +32,7 @@ def parse(data: bytes, place: str, *, home: str) -> list[Parsed]:
     Raises:
         SourceError: this is no text, or neither YAML nor JSON.
     """
-    try:
-        found = documents(data.decode(), each=partial(_read_early, home=home))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"byte {data[error.start]:#04x} is not UTF-8: save the file in that encoding"
-        raise SourceError(f"{place}: line {line}: {message}") from error
-    except TextError as error:
-        raise SourceError(f"{place}: {error}") from error
+    found = trees(data, place, each=partial(_read_early, home=home))
     parsed: list[Parsed] = []
     while found:
         raws = objects.items(found.pop(0))
@@ -50,6 +43,27 @@ def parse(data: bytes, place: str, *, home: str) -> list[Parsed]:
             if one is not None:
                 parsed.append(one)
     return parsed
+
+
+def trees(data: bytes, place: str, *, each: Each | None = None) -> list[object]:
+    """Return the documents in a file as they were written.
+
+    Args:
+        data: YAML or JSON.
+        place: how messages name the file.
+        each: makes something else of each mapping of JSON as it is read.
+
+    Raises:
+        SourceError: this is no text, or neither YAML nor JSON.
+    """
+    try:
+        return documents(data.decode(), each=each)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"byte {data[error.start]:#04x} is not UTF-8: save the file in that encoding"
+        raise SourceError(f"{place}: line {line}: {message}") from error
+    except TextError as error:
+        raise SourceError(f"{place}: {error}") from error
 
 
 def _read_early(raw: dict[str, object], *, home: str) -> object:

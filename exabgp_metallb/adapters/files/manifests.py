@@ -64,7 +64,7 @@ def read(
         SourceError: something cannot be read, or is neither YAML nor JSON; with file and line.
     """
     found: dict[ObjectRef, list[tuple[Parsed, str]]] = {}
-    for place, data in _contents(paths, stdin or sys.stdin.buffer):
+    for place, data in contents(paths, stdin or sys.stdin.buffer):
         for parsed in parse(data, place, home=namespace):
             found.setdefault(parsed.ref, []).append((parsed, place))
     doubles = (
@@ -352,7 +352,7 @@ def _by_ref(found: Iterable[Parsed], path: str) -> Given:
     }
 
 
-def _contents(paths: Iterable[str], stdin: BinaryIO) -> Iterator[tuple[str, bytes]]:
+def contents(paths: Iterable[str], stdin: BinaryIO) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the bytes of each file that paths name."""
     for path in paths:
         if path == STANDARD_INPUT:
