@@ -1,7 +1,7 @@
 """The command line: arguments, environment and exit codes.
 
     0  done; for `plan` and `check`: the configuration is valid
-    1  at least one object is rejected; for `status`: something is wrong
+    1  at least one object is rejected; for `status` and `preflight`: something is wrong
     2  the input cannot be read, nobody answers, or the call is wrong
 
 Every option that daemons have too can be given as EXABGP_METALLB_<OPTION> in the environment. What
@@ -13,10 +13,10 @@ import io
 import sys
 from typing import NoReturn
 
-from exabgp_metallb.cli import daemons, operating, planning, showing
+from exabgp_metallb.cli import daemons, operating, planning, preflighting, showing
 from exabgp_metallb.cli.group import NAME, VALID, commands
 
-__all__ = ["commands", "daemons", "main", "operating", "planning", "showing"]
+__all__ = ["commands", "daemons", "main", "operating", "planning", "preflighting", "showing"]
 
 
 def main() -> NoReturn:

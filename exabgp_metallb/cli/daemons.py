@@ -34,7 +34,7 @@ def run(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- as no
     from exabgp_metallb.programs.bfd_daemons import AUTO, BfdDaemons  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs.run import Supervisor, environment  # noqa: PLC0415 -- see the package
 
-    given = _node(managed=True, **options)
+    given = node_of(managed=True, **options)
     settings = environment(given.environment())
     try:
         supervisor = Supervisor(
@@ -85,7 +85,7 @@ def speaker(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -- a
     from exabgp_metallb.programs.start import run_speaker  # noqa: PLC0415 -- see the package
 
     try:
-        given = _node(**options)
+        given = node_of(**options)
     except click.UsageError as error:
         raise _waited(error) from error
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(VALID))
@@ -152,7 +152,7 @@ def controller(
     ctx.exit(VALID)
 
 
-def _node(**options: Any) -> "Options":  # noqa: ANN401 -- as node_options names them
+def node_of(**options: Any) -> "Options":  # noqa: ANN401 -- as node_options names them
     """Return the options of a node's program, and set up its logs."""
     from exabgp_metallb.adapters.logs import LogFormat, configure  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs.options import Options, default_state_dir  # noqa: PLC0415
