@@ -6,6 +6,7 @@ The hold time is 90 s throughout, so whatever happens within seconds happened by
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path as FilePath
 
@@ -106,6 +107,15 @@ FAST = bfd_profile("fast", receiveInterval=100, transmitInterval=100)
 def bfdd_pid(node: Node) -> int:
     """Return the id of the node's bfdd."""
     return int((node.state / "bfd" / "bfdd.pid").read_text())
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process is over, though nobody may have asked for its status yet."""
+    try:
+        stat = FilePath(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"  # field 3 of proc(5)
 
 
 def held_by(node: Node, neighbor: Address, what: str = "") -> dict[str, object]:
@@ -331,8 +341,68 @@ def test_bfd_outlives_speaker_and_exabgp(
     assert held_by(node, tor.ipv4, "counters ")["session-down"] == 0
 
     manifests.put(peer("tor-4", tor.ipv4, asn=NODE_ASN, peer_asn=ROUTER_ASN))
-    wait_for(lambda: not FilePath(f"/proc/{pid}").exists(), SOON, "bfdd ends, unused")
+    wait_for(lambda: has_ended(pid), SOON, "bfdd ends, unused")
     node.stop()
+
+
+def test_a_cut_ends_also_what_graceful_restart_would_keep(
+    tor: Host, host: Host, manifests: Manifests, bfd_router: BfdRouterFactory, start: Start
+) -> None:
+    """A router that would keep the routes of a node that restarts drops those of a dead one."""
+    manifests.put(FAST, watched(tor.ipv4, enableGracefulRestart=True))
+    settings = config(host.ipv4)
+    helped = replace(settings.neighbors[0], graceful_restart=True)
+    router = bfd_router(tor, replace(settings, neighbors=(helped,)))
+    router.watch(host.ipv4)
+    start(host)
+    wait_both_up(router, host)
+    router.wait_fib({WEB: [str(host.ipv4)]})
+    host.cut()
+    router.wait_fib({})
+    host.mend()
+    wait_both_up(router, host)
+    router.wait_fib({WEB: [str(host.ipv4)]})
+
+
+def test_the_bfdd_of_somebody_else(
+    tor: Host, host: Host, manifests: Manifests, bfd_router: BfdRouterFactory, start: Start
+) -> None:
+    """Its sockets are used, its other sessions are not touched, and it is not ours to start."""
+    theirs = BfdRouter(host, config())
+    theirs.start_bfdd()
+    other = IPv4Address("10.0.0.77")
+    theirs.bfd(f"peer {other}")
+    manifests.put(FAST, watched(tor.ipv4))
+    router = bfd_router(tor, config(host.ipv4))
+    router.watch(host.ipv4)
+    node = start(host, options=f"--bfd {theirs.folder}")
+    wait_both_up(router, host)
+    theirs.wait_bfd(tor.ipv4)
+    assert not (node.state / "bfd").exists()
+
+    manifests.put(peer("tor-4", tor.ipv4, asn=NODE_ASN, peer_asn=ROUTER_ASN))
+    wait_for(lambda: theirs.bfd_peer(tor.ipv4) == {}, SOON, "our session is taken away")
+    assert theirs.bfd_peer(other)["status"] == "down"
+
+
+def test_bfdd_ends_with_its_parent(
+    tor: Host, host: Host, manifests: Manifests, bfd_router: BfdRouterFactory, start: Start
+) -> None:
+    """In order with it; where the parent was killed, before the next one starts its own."""
+    manifests.put(FAST, watched(tor.ipv4))
+    router = bfd_router(tor, config(host.ipv4))
+    router.watch(host.ipv4)
+    node = start(host)
+    wait_both_up(router, host)
+    left = bfdd_pid(node)
+    node.kill()
+    node.start()
+    wait_for(lambda: bfdd_pid(node) != left, SOON, "another bfdd")
+    assert has_ended(left)
+    wait_both_up(router, host)
+    last = bfdd_pid(node)
+    assert node.stop() == 0
+    assert has_ended(last)
 
 
 def test_bfd_that_is_off_leaves_bgp_alone(
