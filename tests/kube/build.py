@@ -1,8 +1,9 @@
-"""Finds or builds kube-apiserver, kube-controller-manager and kube-proxy, and finds etcd.
+"""Finds or builds kube-apiserver, kube-controller-manager, kube-proxy and render, and finds etcd.
 
 The Go module in this folder pins a Kubernetes release and has one small main package for each
-program. What is built goes into a cache outside the tree, in a folder named after everything the
-result depends on, so that a change of go.mod or of the toolchain builds anew and nothing else does.
+program; the one in render/ pins Helm and kustomize. What is built goes into a cache outside the
+tree, in a folder named after everything the result depends on, so that a change of go.mod or of the
+toolchain builds anew and nothing else does.
 
     python -m tests.kube.build [PROGRAM...]     builds (default: kube-apiserver), prints the paths
 """
@@ -32,6 +33,22 @@ class Program(StrEnum):
     APISERVER = "kube-apiserver"
     CONTROLLER_MANAGER = "kube-controller-manager"
     PROXY = "kube-proxy"
+    RENDER = "render"
+
+    @property
+    def module(self) -> Path:
+        """The Go module that it is in."""
+        return MODULE / "render" if self is Program.RENDER else MODULE
+
+    @property
+    def package(self) -> str:
+        """Its main package in the module."""
+        return "." if self is Program.RENDER else f"./cmd/{self}"
+
+    @property
+    def linker_flags(self) -> str:
+        """What the linker is told."""
+        return "-s -w" if self is Program.RENDER else linker_flags(kubernetes_version())
 
 
 class UnavailableError(Exception):
@@ -56,7 +73,7 @@ def find(program: Program) -> Path:
     except ToolchainError as error:
         message = f"{program}: {assets_word()}; {error}"
         raise UnavailableError(message) from error
-    built = cache / fingerprint(go) / program
+    built = cache / fingerprint(go, program) / program
     if built.exists():
         return built
     with locked(cache / f"{program}.lock"):
@@ -85,14 +102,14 @@ def build(program: Program, go: Go, built: Path) -> None:
     Raises:
         UnavailableError: go failed; the message ends with its last lines.
     """
-    say(f"building {program} {kubernetes_version()} with {go.version}: some minutes ...")
+    say(f"building {program} with {go.version}: some minutes ...")
     built.parent.mkdir(parents=True, exist_ok=True)
     aside = built.with_suffix(".aside")
-    flags = [*BUILD_FLAGS, "-ldflags", linker_flags(kubernetes_version())]
+    flags = [*BUILD_FLAGS, "-ldflags", program.linker_flags]
     done = subprocess.run(
-        [go.program, "build", *flags, "-o", aside, f"./cmd/{program}"],
+        [go.program, "build", *flags, "-o", aside, program.package],
         check=False,
-        cwd=MODULE,
+        cwd=program.module,
         env=environment(),
         stderr=subprocess.PIPE,
     )
@@ -103,20 +120,21 @@ def build(program: Program, go: Go, built: Path) -> None:
     aside.rename(built)
 
 
-def fingerprint(go: Go) -> str:
+def fingerprint(go: Go, program: Program) -> str:
     """Return a name for everything that a build depends on."""
     digest = hashlib.sha256()
-    for word in (go.version, *BUILD_FLAGS, linker_flags(kubernetes_version())):
+    for word in (go.version, *BUILD_FLAGS, program.linker_flags):
         digest.update(word.encode() + b"\0")
-    for source in sources():
+    for source in sources(program.module):
         content = hashlib.sha256(source.read_bytes()).hexdigest()
-        digest.update(f"{source.relative_to(MODULE)} {content}\n".encode())
+        digest.update(f"{source.relative_to(program.module)} {content}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def sources() -> list[Path]:
-    """Return the files of the Go module, in a fixed order."""
-    return [MODULE / "go.mod", MODULE / "go.sum", *sorted(MODULE.glob("cmd/**/*.go"))]
+def sources(module: Path) -> list[Path]:
+    """Return the files of a Go module, in a fixed order."""
+    code = module.glob("*.go") if module != MODULE else module.glob("cmd/**/*.go")
+    return [module / "go.mod", module / "go.sum", *sorted(code)]
 
 
 def kubernetes_version() -> str:

@@ -55,6 +55,16 @@ class Client:
         resource, namespace, name = self._locate(obj)
         return self._remember(self._apply(resource.path(namespace, name), obj), resource)
 
+    def dry_run(self, obj: Object) -> Object:
+        """Have the server do all of an apply but keep it; a field that it does not know is a 400.
+
+        As `kubectl apply --server-side --dry-run=server --validate=strict`.
+        """
+        resource, namespace, name = self._locate(obj)
+        query = {**APPLY_QUERY, "dryRun": "All", "fieldValidation": "Strict"}
+        path = resource.path(namespace, name)
+        return self.request("PATCH", path, query=query, body=obj, content_type=APPLY_PATCH)
+
     def replace(self, obj: Object, *, subresource: str = "") -> Object:
         """PUT a whole object; one with a resourceVersion must be the newest (else 409)."""
         resource, namespace, name = self._locate(obj)

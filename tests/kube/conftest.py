@@ -1,7 +1,9 @@
 """Fixtures: one kube-apiserver for the whole run, handed out ready and tidy to each test."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -16,16 +18,17 @@ _numbers = count(1)
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is needed before the first test: a build takes longer than any test may."""
-    wanted = any("kube" in getattr(item, "fixturenames", ()) for item in session.items)
-    if not wanted or session.config.option.collectonly:
+    used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if session.config.option.collectonly:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        try:
+    # The fixtures find what is missing here, and say so for each test.
+    with capture.global_and_fixture_disabled(), suppress(UnavailableError):
+        if "kube" in used:
             build.find_etcd()  # first: without it nothing is worth a build
             build.find(Program.APISERVER)
-        except UnavailableError:
-            return  # the fixture finds the same and says so for each test
+        if "renderer" in used:
+            build.find(Program.RENDER)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +48,15 @@ def _api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]
     finally:
         server.stop()
         etcd.stop()
+
+
+@pytest.fixture(scope="session")
+def renderer() -> Path:
+    """Return the program that renders kustomizations and charts."""
+    try:
+        return build.find(Program.RENDER)
+    except UnavailableError as error:
+        missing(str(error))
 
 
 @pytest.fixture

@@ -98,17 +98,17 @@ def test_a_changed_source_is_built_anew(
     changed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Each file that goes into a build is in the name of its folder, and so is the toolchain."""
-    for source in build.sources():
+    for source in build.sources(build.MODULE):
         copy = tmp_path / source.relative_to(build.MODULE)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
     monkeypatch.setattr(build, "MODULE", tmp_path)
-    before = build.fingerprint(GO)
-    assert before == build.fingerprint(GO)
-    assert before != build.fingerprint(Go(GO.program, "go1.26.0"))
+    before = build.fingerprint(GO, Program.APISERVER)
+    assert before == build.fingerprint(GO, Program.APISERVER)
+    assert before != build.fingerprint(Go(GO.program, "go1.26.0"), Program.APISERVER)
     with (tmp_path / changed).open("a") as file:
         file.write("// changed\n")
-    assert before != build.fingerprint(GO)
+    assert before != build.fingerprint(GO, Program.APISERVER)
 
 
 @pytest.mark.parametrize(
