@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.lab.bird import BirdRouter
 from tests.integration.lab.frr import FrrRouter
+from tests.integration.lab.frr_bfd import BfdRouter
 from tests.requirements import missing
 
 SECONDS = 120.0
@@ -35,6 +36,16 @@ def test_decisions_are_timed() -> None:
 def test_frames_are_made_worse() -> None:
     """Without any network; a wrong answer ends it with status 1."""
     assert "3,000 frames, no wrong answer" in run("fuzz_frames --frames 3000")
+
+
+@pytest.mark.netns
+def test_a_cut_is_timed() -> None:
+    """With BFD; without it a run takes the hold time."""
+    if os.geteuid() != 0:
+        missing("network namespaces need root")
+    if not all(map(os.path.exists, BfdRouter.programs)):
+        missing("FRR is not installed: run tests/peers.sh as root")
+    assert "median" in run("bfd --runs 1 --cases 50x3")
 
 
 @pytest.mark.netns
