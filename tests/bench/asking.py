@@ -63,6 +63,7 @@ class _Asker:
 
     def __init__(self, own: Address, mac: bytes, targets: list[Address]) -> None:
         family = family_of(own)
+        self._mac = mac
         self._questions = _questions(own, mac, targets)
         index = socket.if_nametoindex(INTERFACE)
         self._socket = PacketSocket(index, family, Counter())
@@ -115,7 +116,7 @@ class _Asker:
             if frame is None:
                 if not self._poll.poll(PATIENCE_MILLISECONDS):
                     return False
-            elif frame[where] == kind:
+            elif frame[where] == kind and frame[:6] == self._mac:  # and no announcement to all
                 held = frame[self._answer_at : self._answer_at + self._length]
                 if held != self._in_flight[0][0]:
                     raise SystemExit(f"asked for {self._in_flight[0][0]!r}, told {held!r}")

@@ -1,9 +1,10 @@
-"""Replies a second, and how long one takes: the responder's wire, the kernel, and scapy's loop.
+"""Replies a second, and how long one takes: the responder, the kernel, and scapy's loop.
 
     python -m tests.bench.replies [--seconds 0.2] [--tries 10] [--addresses 1 100 5000] [--busy]
 
-A client and a node on a bridge, in namespaces; one of the three answers for all addresses while
-the client asks for them, one at a time and with 32 questions in flight. The fastest of some short
+A client and a node on a bridge, in namespaces; the client asks for addresses, one at a time and
+with 32 questions in flight, and one of these answers: the responder as it ships, its `Segments`
+alone ("wire"), the kernel, and scapy's AnsweringMachine. The fastest of some short
 tries counts: other work on the machine only ever makes one slower.
 """
 
@@ -17,10 +18,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from exabgp_metallb.values.orders import AddressOrder, Orders, Report, Role
 from tests.bench.asking import pool
 from tests.bench.figures import table
 from tests.integration.lab.answering import Answering
 from tests.integration.lab.network import Host, Lab, command
+from tests.integration.lab.responder import Responder
 from tests.integration.lab.waiting import wait_for
 
 WINDOWS = (1, 32)
@@ -65,7 +68,7 @@ def compare(version: int, count: int, seconds: float, tries: int) -> list[list[s
     for place, window in enumerate(WINDOWS):
         for who, by_window in found.items():
             figures = by_window[place]
-            ratio = found["wire"][place].per_second / figures.per_second
+            ratio = found["responder"][place].per_second / figures.per_second
             rows.append(
                 [
                     *(f"IPv{version}", str(count), str(window), who),
@@ -73,7 +76,7 @@ def compare(version: int, count: int, seconds: float, tries: int) -> list[list[s
                     f"{figures.median * 1e6:,.0f} us",
                     f"{figures.p99 * 1e6:,.0f} us",
                     str(figures.lost),
-                    "" if who == "wire" else f"wire is {ratio:.2f} times",
+                    "" if who == "responder" else f"responder is {ratio:.2f} times",
                 ]
             )
     return rows
@@ -97,6 +100,26 @@ def measure(who: str, version: int, count: int, seconds: float, tries: int) -> l
 def answer_by_wire(node: Host, version: int, count: int) -> None:
     """Have `Segments` answer."""
     Answering(node, *map(str, pool(version, count)))
+
+
+def answer_by_responder(node: Host, version: int, count: int) -> None:
+    """Have the program that ships answer, as the only candidate."""
+    addresses = pool(version, count)
+    responder = Responder(node)
+    responder.serve()
+    responder.start()
+    responder.order(
+        Orders(
+            node=node.name,
+            addresses=tuple(AddressOrder(address=a, candidates=(node.name,)) for a in addresses),
+        )
+    )
+
+    def owns_all(report: Report) -> bool:
+        return sum(each.role is Role.OWNER for each in report.addresses) == count
+
+    responder.wait_report(owns_all, "it owns all addresses")
+    responder.hang_up()  # it goes on by its orders
 
 
 def answer_by_kernel(node: Host, version: int, count: int) -> None:
@@ -125,6 +148,7 @@ def answer_by_scapy(node: Host, version: int, count: int) -> None:
 
 Start = Callable[[Host, int, int], None]
 ANSWERERS: dict[str, Start] = {
+    "responder": answer_by_responder,
     "wire": answer_by_wire,
     "kernel": answer_by_kernel,
     "scapy": answer_by_scapy,
