@@ -4,7 +4,7 @@ import os
 import shlex
 import signal
 import sys
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 
 import pytest
 
@@ -156,6 +156,65 @@ def test_a_drain_leaves_what_is_theirs(lab: Lab, frr: FrrFactory) -> None:
     assert ask(state / SOCKET_NAME, {"do": "undrain"}, seconds=ANSWER_SECONDS)["reached"] is True
     held.wait_next_hops({THEIRS: [NODE], ALL: [NODE]})
     assert held.establishments(host.ipv4) == 1
+
+
+# What is sent is not told: else another's change of our routes is noticed, and undone, at once.
+SILENT_API = "api { processes [ announcer meddler ]; neighbor-changes; }"
+MEDDLER = """
+process meddler {{
+    run /bin/sh {script};
+    encoder text;
+}}
+"""
+
+
+def test_what_somebody_else_did_to_our_routes_is_repaired(lab: Lab, frr: FrrFactory) -> None:
+    """Another process of the same ExaBGP takes one back, changes one and adds one to our pool."""
+    host = lab.host("node1", f"{NODE}/24")
+    first_host, second_host = lab.host("tor1", "10.0.0.1/24"), lab.host("tor2", "10.0.0.2/24")
+    manifests = Manifests(lab.folder / "manifests")
+    manifests.put(node("node1", NODE), pool("all", "192.0.2.0/24"), advertisement("all"))
+    for name, address in (("a", "192.0.2.1"), ("b", "192.0.2.2")):
+        manifests.put(service(name, address), slice_of(name, "node1"))
+    go, script = lab.folder / "go", lab.folder / "meddle.sh"
+    script.write_text(
+        f"while [ ! -e {go} ]; do sleep 0.1; done\n"
+        "echo neighbor 10.0.0.1 withdraw route 192.0.2.1/32\n"
+        "echo neighbor 10.0.0.1 announce route 192.0.2.2/32 next-hop self med 9\n"
+        "echo neighbor 10.0.0.1 announce route 192.0.2.9/32 next-hop self\n"
+        "echo neighbor 10.0.0.1 announce route 198.51.100.9/32 next-hop self\n"
+        "exec sleep 1000\n"
+    )
+    tor1, tor2 = frr(first_host, router(host)), frr(second_host, router(host))
+    settings = {
+        "EXABGP_METALLB_NODE": "node1",
+        "EXABGP_METALLB_MANIFESTS": str(manifests.path),
+        "EXABGP_METALLB_STATE_DIR": str(lab.folder / "state"),
+        "EXABGP_METALLB_PROCESS": "announcer",
+    }
+    exabgp = ExaBgp(
+        host,
+        PROCESS
+        + MEDDLER.format(script=script)
+        + neighbor("10.0.0.1", "tor1", api=SILENT_API)
+        + neighbor("10.0.0.2", "tor2"),
+        env=clean_environment(settings),
+    )
+    exabgp.start()
+    ours = {prefix: [NODE] for prefix in (THEIRS, "192.0.2.1/32", "192.0.2.2/32")}
+    tor1.wait_next_hops(ours)
+    tor2.wait_next_hops(ours)
+
+    go.touch()
+    others = {"198.51.100.9/32": [NODE]}
+    tor1.wait_next_hops({THEIRS: [NODE], "192.0.2.2/32": [NODE], "192.0.2.9/32": [NODE]} | others)
+    tor2.restart()  # its session is what has everything compared before the minute is over
+    tor1.wait_next_hops(ours | others)
+    tor1.wait_routes(lambda routes: {p.med for p in routes[ip_network("192.0.2.2/32")]} == {None})
+    told = "BGP neighbor 10.0.0.1: ExaBGP has lost 1 routes, holds 1 otherwise"
+    exabgp.wait_log(told)
+    assert exabgp.log().count("repaired") == 1
+    assert tor1.establishments(host.ipv4) == 1
 
 
 def test_a_configuration_without_us_is_told_of(lab: Lab) -> None:
