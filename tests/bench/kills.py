@@ -34,6 +34,7 @@ ASN = 64512  # of both: iBGP
 RIGHT_SECONDS = 120.0
 BURST_SECONDS = 1.0  # to read and decide the change, beside what its routes take
 ROUTES_A_SECOND = 5000
+PACE_SECONDS = 13.0  # between two deaths of a speaker: ExaBGP ends at the sixth within 64 s
 ROUNDS_A_RUN = 4  # `run` gives up at the sixth start of ExaBGP in 300 s
 
 DISPLAYED = re.compile(r"Displayed\s+(\d+) routes")
@@ -226,9 +227,12 @@ def _rounds(
         theatre = Theatre(lab, arguments.services, graceful=graceful)
         theatre.start()
         for number in range(arguments.rounds):
-            if number and number % ROUNDS_A_RUN == 0:
+            if number and number % ROUNDS_A_RUN == 0 and name != "speaker":
                 theatre.renew()
+            begun = time.monotonic()
             yield theatre.round(KILLS[name], choice)
+            if name == "speaker":
+                time.sleep(max(0.0, begun + PACE_SECONDS - time.monotonic()))
 
 
 def _sums(rounds: list[Round]) -> Iterator[str]:
