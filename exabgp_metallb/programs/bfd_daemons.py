@@ -53,6 +53,12 @@ ZEBRA_OPTIONS = ("-r", "-K", "2000000")
 so many seconds after its start; 4294967295 was seen to mean at once."""
 
 
+RIGHTS = (
+    "; its own words are above: if it lacks rights, docs/decisions/bfd.md says which, or name the "
+    "folder of a bfdd that has them by --bfd"
+)
+
+
 class Need(enum.StrEnum):
     """Which daemons are wanted; the value is the note's text."""
 
@@ -274,9 +280,10 @@ class BfdDaemons:
         again = 0.0 if lasted else max(2 * daemon.pause, SHORTEST_PAUSE_SECONDS)
         daemon.pause = min(again, LONGEST_PAUSE_SECONDS)
         logger.error(
-            "FRR's {} ended with status {}: it is started again; BGP sessions stay as they are",
+            "FRR's {} ended with status {}: it is started again; BGP sessions stay as they are{}",
             daemon.name,
             status,
+            "" if lasted or status < 0 else RIGHTS,
         )
 
 
