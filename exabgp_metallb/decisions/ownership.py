@@ -722,7 +722,7 @@ class Ownership:
         watch.asked, watch.asked_at = watch.turn(), now
         state = TagState.STANDBY
         self._actions.append(Ask(watch.key.interface, watch.asked, state, watch.mac))
-        self._deadlines.set(watch.key, now + (self._pace.probe if wait is None else wait))
+        self._deadlines.set(watch.key, now + (self._pace.retry if wait is None else wait))
 
     def _watch_due(self, watch: Watch, now: float) -> None:
         if watch.asked is not None:

@@ -8,12 +8,15 @@ class Pace:
     """In seconds; the same on every node."""
 
     probe: float = 0.2
-    """Between two probes of an owner, and for an answer to one. Three of them are a takeover well
-    below a second, and longer than a busy machine keeps a process waiting."""
+    """Between two probes of an owner that answers."""
+
+    retry: float = 0.15
+    """For an answer; a probe that has none by then is missed, and the next one follows."""
 
     misses: int = 3
     """Probes in a row without an answer that make an owner dead: one or two frames are lost
-    together easily, by a switch's full buffer."""
+    together easily, by a switch's full buffer. From the last answer to the takeover that is half a
+    second to two thirds, which leaves a machine under load the rest of a second."""
 
     hearsay: float = 0.1
     """For the one probe that confirms what another watcher has found out with three."""
@@ -70,9 +73,9 @@ class Pace:
     turn: float = 0.2
     """How often a node takes a turn at least, to find out that it was asleep."""
 
-    asleep: float = 0.6
-    """A turn so long after the last one means that others may have taken over: probes went
-    unanswered."""
+    asleep: float = 0.4
+    """A turn so long after the last one means that others may have taken over: nearly three probes
+    were missed."""
 
     doubt: float = 0.5
     """How long after such a sleep an owner gives way to any other: the answer to its question needs

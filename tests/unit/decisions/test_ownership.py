@@ -19,7 +19,7 @@ OTHER = ip_address("192.0.2.11")
 ABC = ("a", "b", "c")
 PACE = Pace()
 BRIEF = Pace(damping=12.0, hold_down=2.0, held=2.0)  # chaos need not last for minutes
-DETECTION = PACE.probe * (PACE.misses + 1)  # the last answer, and as many misses
+DETECTION = PACE.probe + PACE.retry * PACE.misses
 SOON = 0.05  # frames on their way
 STRANGER = b"\x02\xff\xff\xff\xff\xff"
 
