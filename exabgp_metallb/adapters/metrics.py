@@ -1,7 +1,7 @@
 """Metrics and health over HTTP, for Prometheus and for probes.
 
-The owner publishes a `Vitals` value whenever it has changed; a scrape reads the last one, so no
-lock is shared with the thread that decides. MetalLB's names where the meaning is the same.
+The owner publishes its vitals whenever they have changed; a scrape reads the last ones, so no lock
+is shared with the thread that decides. MetalLB's names where the meaning is the same.
 
 `/metrics`: the text format. `/healthz`: 200 while the owner's loop turns, else 503. `/readyz`: 200
 once a speaker has read every kind of object and handed its table to ExaBGP, or a controller has
@@ -10,12 +10,11 @@ read them or waits for its turn to lead; else 503 and what is missing.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, socket
 from socketserver import BaseServer, TCPServer
 from threading import Thread
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -29,75 +28,12 @@ from prometheus_client.registry import Collector
 
 from exabgp_metallb.values.bfd import BfdVitals
 from exabgp_metallb.values.outcome import PoolUsage
-from exabgp_metallb.values.vitals import ControllerVitals, Histogram, Layer2Vitals
+from exabgp_metallb.values.vitals import ControllerVitals, Health, SpeakerVitals
 
 STUCK_SECONDS = 30.0  # the loop turns each second; this long without a turn is no load any more
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
-    """How a speaker is, as one value.
-
-    Attributes:
-        turned_at: when the loop turned last, in monotonic seconds.
-        loaded: every kind of object has been read.
-        stale: some object is refused, or the source is away: what is in force is not the newest.
-        waiting_for: what readiness lacks; empty when ready.
-        away: sources or kinds that cannot be read now.
-        sessions: by peer (`address:port`), whether its session is established.
-        prefixes: by peer, how many prefixes it should hold.
-        draining: this node is to attract no traffic.
-        node: its name.
-        announced: Service and address, for all that is announced from here by BGP.
-        latency: from events to the wire.
-        refused_lines: commands that ExaBGP has refused since the start.
-        drift: by peer, routes that ExaBGP was found to hold otherwise than it was told.
-        layer2: None: the node has no part in it.
-        bfd: None: nor in that.
-    """
-
-    turned_at: float = 0.0
-    loaded: bool = False
-    stale: bool = False
-    waiting_for: tuple[str, ...] = ("start",)
-    away: frozenset[str] = frozenset()
-    sessions: Mapping[str, bool] = field(default_factory=dict)
-    prefixes: Mapping[str, int] = field(default_factory=dict)
-    draining: bool = False
-    node: str = ""
-    announced: tuple[tuple[str, str], ...] = ()
-    latency: Histogram = field(default_factory=Histogram)
-    refused_lines: int = 0
-    drift: Mapping[str, int] = field(default_factory=dict)
-    layer2: Layer2Vitals | None = None
-    bfd: BfdVitals | None = None
-
-
-class Health(Protocol):
-    """What every program's vitals have; see `Vitals`."""
-
-    @property
-    def turned_at(self) -> float:
-        """When the loop turned last, in monotonic seconds."""
-
-    @property
-    def loaded(self) -> bool:
-        """Whether every kind of object has been read."""
-
-    @property
-    def stale(self) -> bool:
-        """Whether what is in force is not the newest."""
-
-    @property
-    def waiting_for(self) -> tuple[str, ...]:
-        """What readiness lacks; empty when ready."""
-
-    @property
-    def away(self) -> frozenset[str]:
-        """Sources or kinds that cannot be read now."""
-
-
-def speaker_metrics(vitals: Vitals) -> Iterator[Metric]:
+def speaker_metrics(vitals: SpeakerVitals) -> Iterator[Metric]:
     """Yield the metrics of a speaker."""
     yield from _of_every_program(vitals)
     yield _labelled(
@@ -150,7 +86,7 @@ def _layer2_metrics(vitals: Layer2Vitals) -> Iterator[Metric]:
     yield _gauge("exabgp_metallb_layer2_responder_connected", connected, vitals.connected)
 
 
-def _announced(vitals: Vitals) -> Metric:
+def _announced(vitals: SpeakerVitals) -> Metric:
     family = GaugeMetricFamily(
         "metallb_speaker_announced",
         "1 for each address of a Service that this node announces or answers for.",
@@ -287,11 +223,11 @@ class HealthServer(Generic[V]):
         return 404, "text/plain", b"/metrics, /healthz and /readyz are here\n"
 
 
-class Metrics(HealthServer[Vitals]):
+class Metrics(HealthServer[SpeakerVitals]):
     """A speaker's."""
 
     def __init__(self, address: str, port: int) -> None:
-        super().__init__(address, port, Vitals(), speaker_metrics)
+        super().__init__(address, port, SpeakerVitals(), speaker_metrics)
 
 
 class ControllerMetrics(HealthServer[ControllerVitals]):

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from loguru import logger
 
@@ -50,9 +50,7 @@ from exabgp_metallb.values.addresses import Address, Prefix
 from exabgp_metallb.values.intent import Intent
 from exabgp_metallb.values.objects import NodeName
 from exabgp_metallb.values.specs import Parsed
-
-if TYPE_CHECKING:
-    from exabgp_metallb.adapters.metrics import Vitals
+from exabgp_metallb.values.vitals import SpeakerVitals
 
 BATCH = 500  # events taken in one turn: a few milliseconds of work, then urgent routes go out
 LATER_KIND = "Secret"  # followed once a BGPPeer names one
@@ -130,7 +128,7 @@ class Speaker:
         connect: Callable[[Callable[[tuple[str, ...]], None]], Pipe] | None,
         last_good: LastGood | None = None,
         allocate: Callable[[Inventory, Changes], None] | None = None,
-        publish: "Callable[[Vitals], None] | None" = None,
+        publish: Callable[[SpeakerVitals], None] | None = None,
         parts: Callable[[Post, Neighbors], Sequence[Part]] | None = None,
     ) -> None:
         self._publish = publish
@@ -217,6 +215,7 @@ class Speaker:
             away=self._sources_away,
             faults=len(self._inventory.faults),
             refused_lines=self._refused_lines,
+            behind=None if self._managed is None else self._managed.behind,
         )
         return node_status(condition, self._routes, self._dialogue, self._history, told)
 
@@ -518,11 +517,9 @@ class Speaker:
             self._announced = tuple(self._routes.announced())
         return self._announced
 
-    def _vitals(self, now: float) -> "Vitals":
-        from exabgp_metallb.adapters.metrics import Vitals  # noqa: PLC0415 -- 10 MiB
-
+    def _vitals(self, now: float) -> SpeakerVitals:
         sessions = {str(s.peer.address): s for s in self._routes.sessions}
-        return Vitals(
+        return SpeakerVitals(
             turned_at=now,
             loaded=not self._unread,
             stale=bool(self._sources_away or self._faulty),

@@ -15,7 +15,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
-from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -42,9 +41,7 @@ from exabgp_metallb.programs.speaker import NodeSource, Settings, Speaker
 from exabgp_metallb.programs.standalone import Standalone
 from exabgp_metallb.programs.statuses import Statuses
 from exabgp_metallb.values.objects import ObjectName
-
-if TYPE_CHECKING:
-    from exabgp_metallb.adapters.metrics import Vitals
+from exabgp_metallb.values.vitals import SpeakerVitals
 
 ALL_KINDS = frozenset(kind for _, kind in KINDS)
 
@@ -207,13 +204,13 @@ class Composition:
             parts.append(statuses)
         return parts
 
-    def publish(self) -> "Callable[[Vitals], None] | None":
+    def publish(self) -> Callable[[SpeakerVitals], None] | None:
         """Serve metrics, if they are asked for, and return who takes them."""
         options = self._options
         published = None if options.metrics is None else _metrics(options.metrics)
         return None if published is None else partial(self._publish, published)
 
-    def _publish(self, published: "Callable[[Vitals], None]", vitals: "Vitals") -> None:
+    def _publish(self, published: Callable[[SpeakerVitals], None], vitals: SpeakerVitals) -> None:
         layer2 = None if self._layer2 is None else self._layer2.vitals()
         bfd = None if self._bfd is None else self._bfd.vitals()
         published(replace(vitals, layer2=layer2, bfd=bfd))
@@ -290,7 +287,7 @@ def speaker(options: Options, connect: Connect | None) -> Speaker:
     return made
 
 
-def _metrics(address: tuple[str, int]) -> "Callable[[Vitals], None] | None":
+def _metrics(address: tuple[str, int]) -> Callable[[SpeakerVitals], None] | None:
     """Serve metrics and return who takes them; None when the address cannot be used."""
     from exabgp_metallb.adapters.metrics import Metrics  # noqa: PLC0415 -- 10 MiB
 

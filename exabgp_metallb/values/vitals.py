@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from exabgp_metallb.values.bfd import BfdVitals
 from exabgp_metallb.values.orders import ForeignClaim, InterfaceReport, Role
 from exabgp_metallb.values.outcome import PoolUsage
 
@@ -26,6 +28,30 @@ class Histogram:
         """Return each bound as Prometheus writes it, and how many took no longer."""
         bounds = (*map(str, BOUNDS), "+Inf")
         return [(bound, sum(self.counts[: n + 1])) for n, bound in enumerate(bounds)]
+
+
+class Health(Protocol):
+    """What every program's vitals have; see `SpeakerVitals`."""
+
+    @property
+    def turned_at(self) -> float:
+        """When the loop turned last, in monotonic seconds."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether every kind of object has been read."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether what is in force is not the newest."""
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """What readiness lacks; empty when ready."""
+
+    @property
+    def away(self) -> frozenset[str]:
+        """Sources or kinds that cannot be read now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +95,45 @@ class Layer2Vitals:
     node: str
     connected: bool = False
     announced: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerVitals:
+    """How a speaker is, as one value.
+
+    Attributes:
+        turned_at: when the loop turned last, in monotonic seconds.
+        loaded: every kind of object has been read.
+        stale: some object is refused, or the source is away: what is in force is not the newest.
+        waiting_for: what readiness lacks; empty when ready.
+        away: sources or kinds that cannot be read now.
+        sessions: by peer (`address:port`), whether its session is established.
+        prefixes: by peer, how many prefixes it should hold.
+        draining: this node is to attract no traffic.
+        node: its name.
+        announced: Service and address, for all that is announced from here by BGP.
+        latency: from events to the wire.
+        refused_lines: commands that ExaBGP has refused since the start.
+        drift: by peer, routes that ExaBGP was found to hold otherwise than it was told.
+        layer2: None: the node has no part in it.
+        bfd: None: nor in that.
+    """
+
+    turned_at: float = 0.0
+    loaded: bool = False
+    stale: bool = False
+    waiting_for: tuple[str, ...] = ("start",)
+    away: frozenset[str] = frozenset()
+    sessions: Mapping[str, bool] = field(default_factory=dict)
+    prefixes: Mapping[str, int] = field(default_factory=dict)
+    draining: bool = False
+    node: str = ""
+    announced: tuple[tuple[str, str], ...] = ()
+    latency: Histogram = field(default_factory=Histogram)
+    refused_lines: int = 0
+    drift: Mapping[str, int] = field(default_factory=dict)
+    layer2: Layer2Vitals | None = None
+    bfd: BfdVitals | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ import pytest
 
 from exabgp_metallb.adapters.exabgp.dialogue import Notice, SessionUp
 from exabgp_metallb.adapters.files.last_good import LastGood
-from exabgp_metallb.adapters.metrics import Vitals
 from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Listener, OnDeath, Put
 from exabgp_metallb.parsing.objects import KINDS, parse
 from exabgp_metallb.programs import keeper
@@ -17,6 +16,7 @@ from exabgp_metallb.programs.parts import Neighbors, Part, Post
 from exabgp_metallb.programs.speaker import LATER_KIND, Settings, Speaker
 from exabgp_metallb.values.addresses import Prefix
 from exabgp_metallb.values.specs import Parsed
+from exabgp_metallb.values.vitals import SpeakerVitals
 from tests.integration.manifests import (
     Object,
     advertisement,
@@ -105,7 +105,7 @@ class Stage:
         self.far = FarEnd(conf)
         self.far.ribs[TOR] = set(held)
         self.source = Source()
-        self.vitals: list[Vitals] = []
+        self.vitals: list[SpeakerVitals] = []
         self.died: OnDeath
         self.speaker = Speaker(
             Settings(node="node1", kinds=kinds, drain_seconds=drain_seconds),
