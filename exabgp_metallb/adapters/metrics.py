@@ -28,7 +28,12 @@ from prometheus_client.registry import Collector
 
 from exabgp_metallb.values.bfd import BfdVitals
 from exabgp_metallb.values.outcome import PoolUsage
-from exabgp_metallb.values.vitals import ControllerVitals, Health, SpeakerVitals
+from exabgp_metallb.values.vitals import (
+    ControllerVitals,
+    Health,
+    Layer2Vitals,
+    SpeakerVitals,
+)
 
 STUCK_SECONDS = 30.0  # the loop turns each second; this long without a turn is no load any more
 
