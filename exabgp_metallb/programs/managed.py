@@ -104,6 +104,15 @@ class ManagedConfiguration:
         self._told: dict[str, str] = {}
         self._trouble: str | None = None  # whose error was told last: a text, or the path
 
+    @property
+    def behind(self) -> str | None:
+        """Why ExaBGP does not hold what is wanted, where trying again is all that is left."""
+        if self._step is _Step.LOST:
+            return f"ExaBGP has not taken its new configuration at {self._reloads} reloads"
+        if self._trouble is not None:
+            return "the new configuration is not in force: see the log"
+        return None
+
     def want(self, sessions: Sequence[Session]) -> None:
         """Have ExaBGP hold these sessions."""
         troubles = {**lacking(sessions), **conf.refusals(sessions)}

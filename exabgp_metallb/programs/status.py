@@ -22,6 +22,7 @@ class Condition:
         away: what cannot be read now.
         faults: how many objects are at fault.
         refused_lines: commands that ExaBGP has refused since the start.
+        behind: why ExaBGP does not hold the newest sessions; None when it does.
     """
 
     version: str | None
@@ -30,6 +31,7 @@ class Condition:
     away: Collection[str]
     faults: int
     refused_lines: int
+    behind: str | None
 
 
 def node_status(
@@ -92,6 +94,8 @@ def _problems(condition: Condition) -> list[str]:
     problems += [f"{what} cannot be read" for what in sorted(condition.away)]
     if condition.faults:
         problems.append(f"{condition.faults} objects are at fault: see the log, or `check`")
+    if condition.behind is not None:
+        problems.append(condition.behind)
     return problems
 
 

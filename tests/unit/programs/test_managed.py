@@ -186,6 +186,10 @@ def test_a_reload_that_is_not_taken_is_undone(managed: Managed) -> None:
     before = managed.path.read_text()
     waits = lose(managed, RELOADS - 1)
     assert waits == [RETRY_SECONDS, 2 * RETRY_SECONDS]
+    assert (
+        managed.managed.behind
+        == f"ExaBGP has not taken its new configuration at {RELOADS - 1} reloads"
+    )
     assert managed.path.read_text() == before
     assert not managed.dialogue.paused
     assert "shutdown" not in managed.far.heard
@@ -228,6 +232,7 @@ def test_an_exabgp_that_takes_none_is_started_anew(
     managed.restart()
     managed.settle(SLOWER)
     assert "hold-time 120;" in managed.far.text
+    assert managed.managed.behind is None
     assert not refused(managed).exists()
 
 
@@ -270,6 +275,7 @@ def test_what_exabgp_refuses_leaves_the_old_file(managed: Managed, told: Told) -
     managed.run()
     managed.check(error="invalid")
     assert told.count("ExaBGP refuses the new configuration: invalid") == 1
+    assert managed.managed.behind == "the new configuration is not in force: see the log"
     managed.now += REFUSED_SECONDS
     managed.run()
     managed.check()
