@@ -274,10 +274,8 @@ class Bfd:
 
     def _gone(self, away: Away, now: float) -> None:
         """Forget what bfdd said; at the start it is given a while to come."""
-        if self._reached or self._away is not None:
-            self._tell_away_at = now
-        else:
-            self._tell_away_at = now + PATIENCE_SECONDS
+        if self._away is None:
+            self._tell_away_at = now if self._reached else now + PATIENCE_SECONDS
         self._reached, self._away = False, away.why
         self._watches.clear()
 

@@ -283,7 +283,7 @@ class BfdDaemons:
             "FRR's {} ended with status {}: it is started again; BGP sessions stay as they are{}",
             daemon.name,
             status,
-            "" if lasted or status < 0 else RIGHTS,
+            RIGHTS if status > 0 and not lasted else "",
         )
 
 

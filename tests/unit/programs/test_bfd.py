@@ -206,7 +206,10 @@ def test_the_end_of_bfdd_is_nobodys_failure(speaker: Speaker, told: Told) -> Non
     speaker.tell(DOWN)
     speaker.hear(Away("bfdd has closed its control socket"))
     speaker.turn()
+    speaker.hear(Away("bfdd.sock: Connection refused"))
+    speaker.turn()
     assert not speaker.held
+    assert told.count("nothing is known") == 1
     assert told.count("nothing is known of BFD sessions: bfdd has closed") == 1
     assert speaker.part.state(TOR) == "Unknown"
     speaker.hear(Reached())
