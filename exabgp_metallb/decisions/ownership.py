@@ -21,11 +21,24 @@ on all the same, since somebody gave it the address, and defends it as RFC 5227 
 it, at most once in ten seconds.
 """
 
-import enum
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from exabgp_metallb.decisions.binding import (
+    Action,
+    Announce,
+    Answer,
+    Ask,
+    Binding,
+    Due,
+    Foreign,
+    Key,
+    Line,
+    Phase,
+    Place,
+    Silence,
+    line_of,
+)
 from exabgp_metallb.decisions.deadlines import Deadlines
 from exabgp_metallb.decisions.gratuitous import next_announcement
 from exabgp_metallb.decisions.pace import Pace
@@ -34,141 +47,6 @@ from exabgp_metallb.values.addresses import Address, family_of
 from exabgp_metallb.values.l2 import Claim, Heard, Mac, TagState, node_hash
 from exabgp_metallb.values.objects import NodeName
 from exabgp_metallb.values.orders import Failback, Orders
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """An interface on which an address can be answered.
-
-    Attributes:
-        mac: when it changes, hosts must be told.
-        weak: it is not in the address's subnet, and no interface of the node is.
-    """
-
-    index: int
-    mac: Mac
-    weak: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Answer from now on, and say this state in the tag."""
-
-    index: int
-    address: Address
-    state: TagState
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Answer no longer."""
-
-    index: int
-    address: Address
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """Tell the segment."""
-
-    index: int
-    address: Address
-    state: TagState
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask who holds the address: all, or only the one at `mac`."""
-
-    index: int
-    address: Address
-    state: TagState
-    mac: Mac | None = None
-
-
-Action = Answer | Silence | Announce | Ask
-
-
-class Phase(enum.Enum):
-    """What this node is for an address on an interface."""
-
-    LISTENING = enum.auto()
-    STANDBY = enum.auto()
-    OWNER = enum.auto()
-
-
-class Foreign(NamedTuple):
-    """Who claimed an address without being a candidate, and when last."""
-
-    mac: Mac
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The candidates for an address, best first."""
-
-    nodes: tuple[NodeHash, ...]
-    rank: Mapping[NodeHash, int]
-
-    def rank_of(self, node: NodeHash) -> int:
-        """Return the place of a node; a stranger's is behind all."""
-        return self.rank.get(node, len(self.nodes))
-
-
-class _Due(enum.Enum):
-    """What falls due for a binding."""
-
-    TAKE = enum.auto()  # take it over, unless somebody else does before
-    RETURN = enum.auto()  # ask a worse owner for it
-    ANNOUNCE = enum.auto()
-    ASK = enum.auto()  # whether anybody (else) holds it
-    SHOW = enum.auto()  # the state in the tag may be another one now
-    END = enum.auto()  # be silent, whoever answers
-
-
-def _line(candidates: tuple[NodeName, ...], hashes: Mapping[NodeName, NodeHash]) -> Line:
-    nodes = tuple(hashes[name] for name in candidates)
-    return Line(nodes, {node: rank for rank, node in enumerate(nodes)})
-
-
-_Key = tuple[int, Address]
-
-
-@dataclass(slots=True, eq=False)
-class _Binding:
-    """One address on one interface."""
-
-    index: int
-    address: Address
-    line: Line
-    rank: int  # our own
-    weak: bool
-    mac: Mac
-    phase: Phase = Phase.LISTENING
-    watch: Watch | None = None  # of the owner, while standing by
-    owner_weak: bool = False  # as the owner's tag says
-    owner_leaves: bool = False  # the same
-    shown: TagState | None = None  # what is answered now
-    released: bool = False  # no candidate any more: it ends once another answers
-    announced: int = 0  # since the takeover
-    asks: int = 0
-    asked_to_return_at: float = -1e9
-    changed_at: float = -1e9  # when the owner became another
-    returned_at: float = -1e9  # when it moved from a worse owner to a better one
-    defended_at: float = -1e9
-    defended_foreign_at: float = -1e9
-    foreign: Foreign | None = None
-
-    @property
-    def key(self) -> _Key:
-        return (self.index, self.address)
-
-    @property
-    def acting(self) -> bool:
-        """A better candidate may be there."""
-        return self.rank > 0 or self.weak
-
 
 _OWNING = frozenset({TagState.OWNER, TagState.WEAK, TagState.HELD})
 
@@ -205,14 +83,14 @@ class Ownership:
         self._me = node_hash(node)
         self._known: frozenset[NodeHash] = frozenset()  # every candidate for any address
         self._lines: dict[tuple[NodeName, ...], Line] = {}
-        self._bindings: dict[_Key, _Binding] = {}
-        self._acting: dict[int, dict[Address, _Binding]] = {}
+        self._bindings: dict[Key, Binding] = {}
+        self._acting: dict[int, dict[Address, Binding]] = {}
         self._watches: dict[WatchKey, Watch] = {}
         self._gone: set[WatchKey] = set()  # nodes that missed too many probes
         self._heard_at: dict[WatchKey, float] = {}
         self._since: dict[int, float] = {}  # when this node was first able, by interface
         self._strangers_at = -1e9  # when one was heard last
-        self._deadlines: Deadlines[tuple[_Binding, _Due] | WatchKey] = Deadlines()
+        self._deadlines: Deadlines[tuple[Binding, Due] | WatchKey] = Deadlines()
         self._actions: list[Action] = []
         self._draining = False
         self._ending = False
@@ -306,9 +184,7 @@ class Ownership:
         for key, (place, line) in wanted.items():
             found = self._bindings.get(key)
             if found is None:
-                self._begin(
-                    _Binding(*key, line, line.rank_of(self._me), place.weak, place.mac), now
-                )
+                self._begin(Binding(*key, line, line.rank_of(self._me), place.weak, place.mac), now)
             else:
                 self._adjust(found, place, line, now, anew=changed)
 
@@ -316,7 +192,7 @@ class Ownership:
         """Have others take over: the process ends soon."""
         self._ending = self._draining = True
         for binding in self._bindings.values():
-            self._deadlines.clear((binding, _Due.TAKE))
+            self._deadlines.clear((binding, Due.TAKE))
             if binding.phase is Phase.OWNER and binding.shown is not TagState.LEAVING:
                 self._show(binding, now)
                 self._announce_anew(binding, now)
@@ -365,7 +241,7 @@ class Ownership:
         names = {name for candidates in every for name in candidates}
         hashes = {name: node_hash(name) for name in names}
         self._known = frozenset(hashes.values())
-        self._lines = {each: self._lines.get(each) or _line(each, hashes) for each in every}
+        self._lines = {each: self._lines.get(each) or line_of(each, hashes) for each in every}
 
     def _know_interfaces(self, indexes: set[int], now: float) -> None:
         for index in self._since.keys() - indexes:
@@ -373,14 +249,14 @@ class Ownership:
         for index in indexes:
             self._since.setdefault(index, now)
 
-    def _begin(self, binding: _Binding, now: float) -> None:
+    def _begin(self, binding: Binding, now: float) -> None:
         self._bindings[binding.key] = binding
         self.bindings_version += 1
         binding.changed_at = now
         self._listen(binding, now)
 
     def _adjust(
-        self, binding: _Binding, place: Place, line: Line, now: float, *, anew: bool
+        self, binding: Binding, place: Place, line: Line, now: float, *, anew: bool
     ) -> None:
         """Follow what is different for a binding that was there before."""
         moved = binding.mac != place.mac
@@ -389,7 +265,7 @@ class Ownership:
             return
         binding.line, binding.rank = line, line.rank_of(self._me)
         binding.weak, binding.mac, binding.released = place.weak, place.mac, False
-        self._deadlines.clear((binding, _Due.END))
+        self._deadlines.clear((binding, Due.END))
         if binding.phase is Phase.OWNER:
             before = binding.shown
             self._show(binding, now)
@@ -402,7 +278,7 @@ class Ownership:
         else:
             self._listen(binding, now)
 
-    def _release(self, binding: _Binding, now: float, *, audible: bool) -> None:
+    def _release(self, binding: Binding, now: float, *, audible: bool) -> None:
         """Give an address up; an owner answers on until another one does."""
         if binding.phase is not Phase.OWNER or not audible:
             self._forget(binding)
@@ -412,11 +288,11 @@ class Ownership:
         binding.released = True
         self.roles_version += 1
         self._clear(binding)
-        self._deadlines.set((binding, _Due.END), now + self._pace.leave)
+        self._deadlines.set((binding, Due.END), now + self._pace.leave)
         self._show(binding, now)
         self._announce_anew(binding, now)
 
-    def _forget(self, binding: _Binding) -> None:
+    def _forget(self, binding: Binding) -> None:
         self._detach(binding)
         self._quiet(binding)
         del self._bindings[binding.key]
@@ -434,10 +310,10 @@ class Ownership:
             self._strangers_at = now
             for binding in self._acting.get(key.interface, {}).values():
                 binding.asks = 0
-                self._deadlines.set((binding, _Due.ASK), now)
+                self._deadlines.set((binding, Due.ASK), now)
 
     def _claimed(
-        self, binding: _Binding, node: NodeHash, mac: Mac, state: TagState, now: float
+        self, binding: Binding, node: NodeHash, mac: Mac, state: TagState, now: float
     ) -> None:
         """Another candidate answers for an address."""
         weak = state is TagState.WEAK
@@ -465,18 +341,18 @@ class Ownership:
         else:
             self._suspect(WatchKey(binding.index, before), now)
 
-    def _know_owner(self, binding: _Binding, now: float, *, weak: bool) -> None:
+    def _know_owner(self, binding: Binding, now: float, *, weak: bool) -> None:
         """Remember what the owner's tag says, and whether to ask it for the address."""
         binding.owner_leaves = False
         if binding.owner_weak != weak:
             binding.owner_weak = weak
             self._plan_return(binding, now)
 
-    def _gives_way(self, binding: _Binding, now: float) -> bool:
+    def _gives_way(self, binding: Binding, now: float) -> bool:
         """Tell whether this owner wants nothing but to be relieved, or does not trust itself."""
         return self._draining or binding.released or now < self._doubt_until
 
-    def _answered(self, binding: _Binding, state: TagState, now: float) -> None:
+    def _answered(self, binding: Binding, state: TagState, now: float) -> None:
         """Take an answer of the owner that this node stands by for."""
         watch = binding.watch
         assert watch is not None  # noqa: S101 -- the caller has just put it there
@@ -486,7 +362,7 @@ class Ownership:
             self.counts.returns += 1
             self._take(binding, now)
 
-    def _left(self, binding: _Binding, node: NodeHash, mac: Mac, now: float) -> None:
+    def _left(self, binding: Binding, node: NodeHash, mac: Mac, now: float) -> None:
         """Another candidate answers for an address, and waits to be relieved."""
         if binding.phase is Phase.OWNER:
             if not self._draining:
@@ -503,7 +379,7 @@ class Ownership:
         if not self._draining:
             self._plan_takeover(binding, node, now)
 
-    def _foreign_claim(self, binding: _Binding, mac: Mac, now: float) -> None:
+    def _foreign_claim(self, binding: Binding, mac: Mac, now: float) -> None:
         if mac == binding.mac or (binding.watch is not None and mac == binding.watch.mac):
             return  # the owner's own kernel speaks from the address: nobody is led astray
         if binding.foreign is None or binding.foreign.mac != mac:
@@ -514,7 +390,7 @@ class Ownership:
             binding.defended_foreign_at = now
             self._announce(binding)
 
-    def _defend(self, binding: _Binding, now: float) -> None:
+    def _defend(self, binding: Binding, now: float) -> None:
         if now - binding.defended_at >= self._pace.defend:
             binding.defended_at = now
             self.counts.defences += 1
@@ -535,14 +411,14 @@ class Ownership:
             if binding.phase is Phase.LISTENING:
                 self._listen(binding, now)
             elif binding.phase is Phase.STANDBY:
-                self._deadlines.clear((binding, _Due.TAKE))
+                self._deadlines.clear((binding, Due.TAKE))
                 self._plan_return(binding, now)
             else:
                 self._ask(binding, TagState.STANDBY)
 
     # Phases
 
-    def _listen(self, binding: _Binding, now: float) -> None:
+    def _listen(self, binding: Binding, now: float) -> None:
         """Find out whether anybody answers; if not, take the address in turn.
 
         Each candidate asks when its turn comes, so the first ones' announcements spare the segment
@@ -553,10 +429,10 @@ class Ownership:
         binding.asks = 0
         self._quiet(binding)
         turn = now + self._turn_seconds(binding, None)
-        self._deadlines.set((binding, _Due.ASK), turn)
-        self._deadlines.set((binding, _Due.TAKE), turn + self._pace.listen)
+        self._deadlines.set((binding, Due.ASK), turn)
+        self._deadlines.set((binding, Due.TAKE), turn + self._pace.listen)
 
-    def _stand_by(self, binding: _Binding, node: NodeHash, mac: Mac, now: float) -> None:
+    def _stand_by(self, binding: Binding, node: NodeHash, mac: Mac, now: float) -> None:
         """Be silent: another answers."""
         key = WatchKey(binding.index, node)
         if binding.released:
@@ -572,9 +448,9 @@ class Ownership:
             self._plan_return(binding, now)
             return
         binding.watch.mac = mac
-        self._deadlines.clear((binding, _Due.TAKE))
+        self._deadlines.clear((binding, Due.TAKE))
 
-    def _take(self, binding: _Binding, now: float) -> None:
+    def _take(self, binding: Binding, now: float) -> None:
         """Answer from now on."""
         self.counts.takeovers += 1
         self._detach(binding)
@@ -585,22 +461,22 @@ class Ownership:
         self._announce_anew(binding, now)
         self._own_up(binding, now, first_ask=now + self._pace.acting_first)
 
-    def _own_up(self, binding: _Binding, now: float, *, first_ask: float) -> None:
+    def _own_up(self, binding: Binding, now: float, *, first_ask: float) -> None:
         """Look for a better owner from time to time, unless there can be none."""
         acting = self._acting.setdefault(binding.index, {})
         binding.asks = 0
         if binding.acting:
             acting[binding.address] = binding
-            self._deadlines.set((binding, _Due.ASK), max(now, first_ask))
+            self._deadlines.set((binding, Due.ASK), max(now, first_ask))
         else:
             acting.pop(binding.address, None)
-            self._deadlines.clear((binding, _Due.ASK))
+            self._deadlines.clear((binding, Due.ASK))
 
-    def _become(self, binding: _Binding, phase: Phase) -> None:
+    def _become(self, binding: Binding, phase: Phase) -> None:
         binding.phase = phase
         self.roles_version += 1
 
-    def _quiet(self, binding: _Binding) -> None:
+    def _quiet(self, binding: Binding) -> None:
         """Be no owner any more."""
         self._clear(binding)
         self._acting.get(binding.index, {}).pop(binding.address, None)
@@ -608,21 +484,21 @@ class Ownership:
             binding.shown = None
             self._actions.append(Silence(binding.index, binding.address))
 
-    def _clear(self, binding: _Binding) -> None:
-        for due in _Due:
+    def _clear(self, binding: Binding) -> None:
+        for due in Due:
             self._deadlines.clear((binding, due))
 
-    def _show(self, binding: _Binding, now: float) -> None:
+    def _show(self, binding: Binding, now: float) -> None:
         """Answer with the state that this owner is in."""
         state = self._state(binding, now)
         if state is TagState.HELD and self._failback is Failback.AUTO:
             until = binding.returned_at + self._pace.damping
-            self._deadlines.set((binding, _Due.SHOW), until)
+            self._deadlines.set((binding, Due.SHOW), until)
         if binding.shown is not state:
             binding.shown = state
             self._actions.append(Answer(binding.index, binding.address, state))
 
-    def _state(self, binding: _Binding, now: float) -> TagState:
+    def _state(self, binding: Binding, now: float) -> TagState:
         if self._draining or binding.released:
             return TagState.LEAVING
         if binding.weak:
@@ -634,7 +510,7 @@ class Ownership:
 
     # Takeover and return
 
-    def _turn_seconds(self, binding: _Binding, owner: NodeHash | None) -> float:
+    def _turn_seconds(self, binding: Binding, owner: NodeHash | None) -> float:
         """Return how long this node lets better candidates go first, when nobody owns."""
         before = sum(
             1
@@ -644,12 +520,12 @@ class Ownership:
         last = self._pace.weak if binding.weak or self._draining else 0.0
         return before * self._pace.rank + last
 
-    def _plan_takeover(self, binding: _Binding, owner: NodeHash, now: float) -> None:
-        key = (binding, _Due.TAKE)
+    def _plan_takeover(self, binding: Binding, owner: NodeHash, now: float) -> None:
+        key = (binding, Due.TAKE)
         if key not in self._deadlines:
             self._deadlines.set(key, now + self._turn_seconds(binding, owner))
 
-    def _may_relieve(self, binding: _Binding) -> bool:
+    def _may_relieve(self, binding: Binding) -> bool:
         """Tell whether this node is better than the owner that it stands by for."""
         if self._draining or binding.watch is None:
             return False
@@ -658,23 +534,23 @@ class Ownership:
         owner = (binding.owner_weak, binding.line.rank_of(binding.watch.key.node))
         return (binding.weak, binding.rank) < owner
 
-    def _plan_return(self, binding: _Binding, now: float) -> None:
+    def _plan_return(self, binding: Binding, now: float) -> None:
         """Ask the owner for the address once this node has been there for long enough."""
         if not self._may_relieve(binding):
-            self._deadlines.clear((binding, _Due.RETURN))
+            self._deadlines.clear((binding, Due.RETURN))
             return
         since = max(self._since.get(binding.index, now), binding.changed_at)
-        self._deadlines.set((binding, _Due.RETURN), max(now, since + self._pace.hold_down))
+        self._deadlines.set((binding, Due.RETURN), max(now, since + self._pace.hold_down))
 
-    def _ask_to_return(self, binding: _Binding, now: float) -> None:
+    def _ask_to_return(self, binding: Binding, now: float) -> None:
         assert binding.watch is not None  # noqa: S101 -- only a standby returns
         binding.asked_to_return_at = now
         self._ask(binding, TagState.STANDBY, binding.watch.mac)
-        self._deadlines.set((binding, _Due.RETURN), now + self._pace.held)
+        self._deadlines.set((binding, Due.RETURN), now + self._pace.held)
 
     # Watches
 
-    def _attach(self, binding: _Binding, key: WatchKey, mac: Mac, now: float) -> None:
+    def _attach(self, binding: Binding, key: WatchKey, mac: Mac, now: float) -> None:
         watch = self._watches.get(key)
         if watch is None:
             watch = self._watches[key] = Watch(key, mac)
@@ -685,7 +561,7 @@ class Ownership:
         if key not in self._deadlines:
             self._deadlines.set(key, now + self._pace.probe)
 
-    def _detach(self, binding: _Binding) -> None:
+    def _detach(self, binding: Binding) -> None:
         watch, binding.watch = binding.watch, None
         if watch is None:
             return
@@ -700,7 +576,7 @@ class Ownership:
         if watch.dead:
             watch.dead = False
             for each in watch.addresses:
-                self._deadlines.clear((self._bindings[watch.key.interface, each], _Due.TAKE))
+                self._deadlines.clear((self._bindings[watch.key.interface, each], Due.TAKE))
         if address is None or watch.asked != address:
             return
         watch.asked = None
@@ -749,22 +625,22 @@ class Ownership:
 
     # What falls due
 
-    def _binding_due(self, binding: _Binding, due: _Due, now: float) -> None:
+    def _binding_due(self, binding: Binding, due: Due, now: float) -> None:
         match due:
-            case _Due.TAKE:
+            case Due.TAKE:
                 self._take(binding, now)
-            case _Due.RETURN:
+            case Due.RETURN:
                 self._ask_to_return(binding, now)
-            case _Due.ANNOUNCE:
+            case Due.ANNOUNCE:
                 self._announce_due(binding, now)
-            case _Due.ASK:
+            case Due.ASK:
                 self._ask_due(binding, now)
-            case _Due.SHOW:
+            case Due.SHOW:
                 self._show(binding, now)
-            case _Due.END:
+            case Due.END:
                 self._forget(binding)
 
-    def _ask_due(self, binding: _Binding, now: float) -> None:
+    def _ask_due(self, binding: Binding, now: float) -> None:
         """Ask the segment: a listener twice, an acting owner at doubled times."""
         binding.asks += 1
         if binding.phase is Phase.LISTENING:
@@ -773,16 +649,16 @@ class Ownership:
         else:
             self._ask(binding, binding.shown or TagState.OWNER)
             pause = self._pace.acting_first * 2.0**binding.asks
-        self._deadlines.set((binding, _Due.ASK), now + min(pause, self._pace.acting_most))
+        self._deadlines.set((binding, Due.ASK), now + min(pause, self._pace.acting_most))
 
-    def _ask(self, binding: _Binding, state: TagState, mac: Mac | None = None) -> None:
+    def _ask(self, binding: Binding, state: TagState, mac: Mac | None = None) -> None:
         self._actions.append(Ask(binding.index, binding.address, state, mac))
 
-    def _announce_anew(self, binding: _Binding, now: float) -> None:
+    def _announce_anew(self, binding: Binding, now: float) -> None:
         binding.announced = 0
         self._announce_due(binding, now)
 
-    def _announce_due(self, binding: _Binding, now: float) -> None:
+    def _announce_due(self, binding: Binding, now: float) -> None:
         """Announce, and plan the next time."""
         self._announce(binding)
         binding.announced += 1
@@ -797,8 +673,8 @@ class Ownership:
                 refresh_seconds=self._refresh_seconds,
             )
         if again is not None:
-            self._deadlines.set((binding, _Due.ANNOUNCE), again)
+            self._deadlines.set((binding, Due.ANNOUNCE), again)
 
-    def _announce(self, binding: _Binding) -> None:
+    def _announce(self, binding: Binding) -> None:
         assert binding.shown is not None  # noqa: S101 -- only owners announce
         self._actions.append(Announce(binding.index, binding.address, binding.shown))

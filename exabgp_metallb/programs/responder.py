@@ -18,16 +18,8 @@ from loguru import logger
 
 from exabgp_metallb.adapters.layer2.orders import OrdersClient, OrdersFile
 from exabgp_metallb.adapters.layer2.segments import Segments
-from exabgp_metallb.decisions.ownership import (
-    Action,
-    Announce,
-    Answer,
-    Ask,
-    Ownership,
-    Phase,
-    Place,
-    Silence,
-)
+from exabgp_metallb.decisions.binding import Action, Announce, Answer, Ask, Phase, Place, Silence
+from exabgp_metallb.decisions.ownership import Ownership
 from exabgp_metallb.decisions.pace import Pace
 from exabgp_metallb.decisions.wires import Standing, report, verdicts
 from exabgp_metallb.values.addresses import Address
@@ -377,4 +369,10 @@ def run(options: ResponderOptions) -> None:
     Raises:
         WireError: this process may not open packet sockets.
     """
+    try:
+        options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:  # the file of orders says what follows from it
+        logger.error(
+            "{}: {}: set --state-dir to a folder of ours", options.state_dir, error.strerror
+        )
     Responder(options).run()

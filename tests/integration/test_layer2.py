@@ -24,6 +24,8 @@ from exabgp_metallb.values.orders import (
     Role,
     SubnetRule,
 )
+from tests.integration import manifests as objects
+from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, Lab
 from tests.integration.lab.responder import (
     Responder,
@@ -34,6 +36,7 @@ from tests.integration.lab.responder import (
     who_answers,
 )
 from tests.integration.lab.waiting import wait_for
+from tests.integration.nodes import PROGRAM, clean_environment
 from tests.requirements import missing
 
 pytestmark = pytest.mark.netns
@@ -389,3 +392,39 @@ def test_without_the_capability_it_says_what_to_do(segment: Segment) -> None:
     assert node.daemon._child is not None
     assert node.daemon._child.returncode == 2
     assert "give this process CAP_NET_RAW" in node.log()
+
+
+def test_from_manifests_to_answers(segment: Segment) -> None:
+    """Two nodes' speakers elect the same one; a preference moves the addresses to the other."""
+    lab = segment.lab
+    manifests = objects.Manifests(lab.folder / "manifests")
+    manifests.put(objects.node("m"), objects.node("n"), objects.l2_advertisement())
+    manifests.put(objects.pool("lan", "10.9.0.200/32", "2001:db8:9::200/128"))
+    manifests.put(objects.service("web", families=("IPv4", "IPv6")))
+    manifests.put(objects.slice_of("web", "m", "n"))
+    addresses = (ip_address("10.9.0.200"), ip_address("2001:db8:9::200"))
+    responders = {}
+    for number, name in enumerate(("m", "n"), start=30):
+        host = lab.host(name, f"10.9.0.{number}/24", f"2001:db8:9::{number}/64")
+        responders[name] = responder = Responder(host)
+        speaker = [*PROGRAM, "speaker", "--without-exabgp", "--node", name]
+        speaker += ["--orders", str(responder.socket), "--manifests", str(manifests.path)]
+        speaker += ["--state-dir", str(lab.folder / f"speaker-{name}")]
+        output = lab.folder / f"speaker-{name}.log"
+        Daemon(host, speaker, output=output, env=clean_environment({})).start()
+        responder.daemon.start()
+    macs = {name: mac_of(responder.host) for name, responder in responders.items()}
+
+    def answering() -> list[set[str]]:
+        return [who_answers(segment.client, address) for address in addresses]
+
+    def one_answers(name: str) -> bool:
+        return answering() == [{macs[name]}, {macs[name]}]
+
+    wait_for(lambda: one_answers("m") or one_answers("n"), SECONDS, lab.report)
+    loser = "n" if one_answers("m") else "m"
+    preference = {"weight": 10, "preference": objects.on(loser)[0]}
+    manifests.put(objects.l2_advertisement(preferredNodeSelectors=[preference]))
+    wait_for(lambda: one_answers(loser), SECONDS, lab.report)
+    manifests.remove("Service", "web")
+    wait_for(lambda: answering() == [set(), set()], SECONDS, lab.report)

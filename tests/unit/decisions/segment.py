@@ -7,15 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
-from exabgp_metallb.decisions.ownership import (
-    Action,
-    Announce,
-    Answer,
-    Ask,
-    Ownership,
-    Place,
-    Silence,
-)
+from exabgp_metallb.decisions.binding import Action, Announce, Answer, Ask, Place, Silence
+from exabgp_metallb.decisions.ownership import Ownership
 from exabgp_metallb.decisions.pace import Pace
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.l2 import (

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exabgp_metallb.decisions.ownership import Phase, Place
+from exabgp_metallb.decisions.binding import Phase, Place
 from exabgp_metallb.decisions.pace import Pace
 from exabgp_metallb.values.addresses import Address
-from exabgp_metallb.values.l2 import BROADCAST, ArpRequest, Claim, TagState
+from exabgp_metallb.values.l2 import BROADCAST, ArpRequest, Claim, Tag, TagState, node_hash
 from exabgp_metallb.values.orders import Failback
+from tests.effort import lines_run
 from tests.unit.decisions.segment import LATENCY, LINK, Fate, Segment, machine
 
 VIP = ip_address("192.0.2.10")
@@ -420,6 +421,29 @@ def test_listening_and_standing_by_show() -> None:
     segment.run(10)
     phases = {n.name: phase for n in segment.nodes.values() for *_, phase in n.ownership.phases()}
     assert phases == {"a": Phase.OWNER, "b": Phase.STANDBY, "c": Phase.STANDBY}
+
+
+def test_an_event_costs_the_same_for_any_number_of_addresses() -> None:
+    """A claim, a question, a turn in which a probe is due."""
+
+    def lines(count: int) -> int:
+        addresses = {f"10.0.{n // 250}.{n % 250}": ABC for n in range(count)}
+        segment = Segment(addresses)
+        segment.run(30)
+        standby, owner = segment.nodes["b"].ownership, segment.nodes["a"].ownership
+        address = ip_address("10.0.0.1").packed
+        tag = Tag(TagState.OWNER, node_hash("a"))
+        claim = Claim(BROADCAST, machine(0), machine(0), address, answer=True, tag=tag)
+        foreign = claim._replace(tag=None, mac=STRANGER)
+
+        def events() -> None:
+            standby.heard(LINK, claim, segment.now)
+            owner.heard(LINK, foreign, segment.now)
+            standby.act(segment.now + PACE.probe)
+
+        return lines_run(events)
+
+    assert lines(1000) <= lines(10) * 1.1
 
 
 # Chaos
