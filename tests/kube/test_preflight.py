@@ -1,0 +1,172 @@
+"""What preflight finds in a real cluster, by the ServiceAccounts that we ship."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kube.client import Object, read_definitions, reference
+from tests.kube.controllers import CRDS, account
+from tests.kube.polling import wait_until
+from tests.kube.server import ApiServer
+
+pytestmark = pytest.mark.kube
+
+WEBHOOKS = "metallb-webhook-configuration"
+
+
+class Preflight:
+    """The command, as an account of one namespace."""
+
+    def __init__(self, role: str, kubeconfig: Path, namespace: str, state: Path) -> None:
+        self._words = [sys.executable, "-m", "exabgp_metallb", "preflight", role, "-o", "json"]
+        self._words += ["--kubeconfig", str(kubeconfig), "--namespace", namespace]
+        self._words += ["--state-dir", str(state), "--skip", "metallb"] * (role != "controller")
+        self.status = -1
+
+    def run(self) -> dict[str, list[dict[str, str]]]:
+        """Return the findings by check."""
+        env = {name: each for name, each in os.environ.items() if "EXABGP" not in name.upper()}
+        done = subprocess.run(self._words, check=False, capture_output=True, text=True, env=env)
+        self.status = done.returncode
+        assert done.stdout, done.stderr
+        document: Any = json.loads(done.stdout)
+        assert document["healthy"] == (self.status == 0)
+        found: dict[str, list[dict[str, str]]] = {}
+        for each in document["findings"]:
+            found.setdefault(each["check"], []).append(each)
+        return found
+
+    def errors(self) -> dict[str, str]:
+        """Return the errors, one of each check, with its remedy."""
+        found = self.run()
+        return {
+            check: f"{each['message']}: {each['remedy']}"
+            for check, those in found.items()
+            for each in those
+            if each["result"] == "error"
+        }
+
+
+@pytest.mark.parametrize(("role", "of"), [("controller", "controller"), ("run", "speaker")])
+def test_a_cluster_that_has_everything(
+    role: str, of: str, kube: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    """The rights that we ship are enough for preflight itself, too."""
+    kube.client.install_crds(CRDS)
+    preflight = Preflight(role, account(kube, namespace, of=of), namespace, tmp_path)
+    assert preflight.errors() == {}
+    assert preflight.status == 0
+
+
+@pytest.mark.parametrize(
+    ("role", "of", "without", "told"),
+    [
+        ("run", "speaker", ("watch", "endpointslices"), "watch endpointslices.discovery.k8s.io"),
+        ("run", "speaker", ("list", "bgppeers"), "watch l2advertisements.metallb.io in namespace"),
+        ("controller", "controller", ("patch", "services/status"), "patch services/status"),
+        (
+            "controller",
+            "controller",
+            ("update", "leases"),
+            "update leases.coordination.k8s.io exabgp-metallb-controller in namespace",
+        ),
+    ],
+)
+def test_a_missing_right(
+    role: str,
+    of: str,
+    without: tuple[str, str],
+    told: str,
+    kube: ApiServer,
+    namespace: str,
+    tmp_path: Path,
+) -> None:
+    """Each is named as RBAC names it, with the file that grants it."""
+    kube.client.install_crds(CRDS)
+    whom = account(kube, namespace, of=of, without=without)
+    preflight = Preflight(role, whom, namespace, tmp_path)
+    found = [each for each in preflight.run()["rights"] if told in each["message"]]
+    assert preflight.status == 1
+    assert found
+    assert f"etc/kubernetes/rbac/{of}.yaml" in found[0]["remedy"]
+
+
+@pytest.fixture
+def definitions(kube: ApiServer) -> Iterator[dict[str, Object]]:
+    """Return our definitions by kind, which are as they were afterwards."""
+    kube.client.install_crds(CRDS)
+    yield {each["spec"]["names"]["kind"]: each for each in read_definitions(CRDS)}
+    kube.client.install_crds(CRDS)
+
+
+def test_an_old_definition(
+    definitions: dict[str, Object], kube: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    """MetalLB's own BGPAdvertisement lacks three fields, which the API would drop unsaid."""
+    old = definitions["BGPAdvertisement"]
+    fields = old["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    for name in ("med", "asPathPrepend", "linkBandwidth"):
+        del fields["properties"][name]
+    fields.pop("x-kubernetes-validations", None)
+    kube.client.install_crds([old])
+    preflight = Preflight("run", account(kube, namespace, of="speaker"), namespace, tmp_path)
+
+    def told() -> bool:  # the schemas are published a moment after the definition is taken
+        return "definitions" in preflight.errors()
+
+    wait_until(told, what="the old schema to be found", within_seconds=60)
+    message = preflight.errors()["definitions"]
+    assert preflight.status == 1
+    assert "BGPAdvertisement is an old one" in message
+    assert "drops spec.med, spec.asPathPrepend, spec.linkBandwidth: " in message
+    assert "kubectl apply --server-side --force-conflicts -k etc/kubernetes/crds" in message
+
+
+def test_a_missing_definition(
+    definitions: dict[str, Object], kube: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    """It is named with its version."""
+    kube.client.delete(definitions["BGPSessionState"])
+    preflight = Preflight("run", account(kube, namespace, of="speaker"), namespace, tmp_path)
+    wait_until(
+        lambda: "definitions" in preflight.errors(),
+        what="the missing definition to be found",
+        within_seconds=60,
+    )
+    told = preflight.errors()["definitions"]
+    assert told.startswith("BGPSessionState of metallb.io/v1beta1 is not installed: ")
+
+
+def test_webhooks_that_metallb_left(kube: ApiServer, namespace: str, tmp_path: Path) -> None:
+    """Who may see them is warned; our own accounts may not, and say so."""
+    kube.client.install_crds(CRDS)
+    kube.client.create(
+        {
+            **reference(
+                "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", WEBHOOKS
+            ),
+            "webhooks": [],
+        }
+    )
+    admin = Preflight("controller", kube.admin_kubeconfig, namespace, tmp_path)
+    (seen,) = admin.run()["webhooks"]
+    assert seen["result"] == "warning"
+    assert f"kubectl delete validatingwebhookconfiguration {WEBHOOKS}" in seen["remedy"]
+    assert admin.status == 0
+    ours = Preflight("controller", account(kube, namespace), namespace, tmp_path)
+    (unseen,) = ours.run()["webhooks"]
+    assert unseen["result"] == "skipped"
+
+
+def test_a_token_that_nobody_knows(kube: ApiServer, namespace: str, tmp_path: Path) -> None:
+    """It is an error, and not the API's absence."""
+    kubeconfig = kube.token_kubeconfig("nobody's")
+    preflight = Preflight("run", kubeconfig, namespace, tmp_path)
+    assert "401" in preflight.errors()["api"]
+    assert preflight.status == 1
