@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
+LONGEST_DOUBLING = 64  # a float ends at the 1,024th
+
 K = TypeVar("K", bound=Hashable)
 
 
@@ -45,3 +47,8 @@ class Deadlines(Generic[K]):
             key = heapq.heappop(self._heap)[2]
             del self._at[key]
             yield key
+
+
+def doubled(first: float, times: int, *, most: float) -> float:
+    """Return a pause that doubles each time until it is long enough."""
+    return min(first * 2.0 ** min(times, LONGEST_DOUBLING), most)

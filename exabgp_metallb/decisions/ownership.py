@@ -39,7 +39,7 @@ from exabgp_metallb.decisions.binding import (
     Silence,
     line_of,
 )
-from exabgp_metallb.decisions.deadlines import Deadlines
+from exabgp_metallb.decisions.deadlines import Deadlines, doubled
 from exabgp_metallb.decisions.gratuitous import next_announcement
 from exabgp_metallb.decisions.pace import Pace
 from exabgp_metallb.decisions.watching import NodeHash, Watch, WatchKey, heirs
@@ -648,8 +648,21 @@ class Ownership:
             pause = self._pace.listen / 2
         else:
             self._ask(binding, binding.shown or TagState.OWNER)
-            pause = self._pace.acting_first * 2.0**binding.asks
-        self._deadlines.set((binding, Due.ASK), now + min(pause, self._pace.acting_most))
+            most = self._pace.acting_most
+            if self._hears_all_better(binding, now):
+                most = self._pace.acting_known
+            pause = doubled(self._pace.acting_first, binding.asks, most=most)
+        self._deadlines.set((binding, Due.ASK), now + pause)
+
+    def _hears_all_better(self, binding: Binding, now: float) -> bool:
+        """Tell whether no candidate that may be better can have been cut off."""
+        better = binding.line.nodes if binding.weak else binding.line.nodes[: binding.rank]
+        silent = 2 * self._pace.stranger  # who watches from afar does so each ten seconds
+        return all(
+            node == self._me
+            or now - self._heard_at.get(WatchKey(binding.index, node), -1e9) < silent
+            for node in better
+        )
 
     def _ask(self, binding: Binding, state: TagState, mac: Mac | None = None) -> None:
         self._actions.append(Ask(binding.index, binding.address, state, mac))
@@ -664,7 +677,8 @@ class Ownership:
         binding.announced += 1
         again: float | None
         if binding.shown is TagState.LEAVING:
-            again = now + self._pace.leaving
+            times = binding.announced - 1
+            again = now + doubled(self._pace.leaving, times, most=self._pace.acting_most)
         else:
             again = next_announcement(
                 family_of(binding.address),

@@ -52,6 +52,9 @@ class Pace:
     """When an acting owner asks for a better one: soon after its takeover, then at doubled times. A
     segment that was cut and is whole again shows at the first frame anyway."""
 
+    acting_known: float = 60.0
+    """The same where every better candidate is heard, so none of them owns without knowing."""
+
     stranger: float = 10.0
     """Who hears a node that was silent for so long asks at once: the segment may have been cut."""
 
@@ -62,7 +65,8 @@ class Pace:
     """How long a node that is no candidate any more, or ends, waits for another to take over."""
 
     leaving: float = 0.5
-    """Between two announcements that a node leaves: the first may be lost."""
+    """Between the first two announcements that a node leaves, since one may be lost; then at
+    doubled times, up to `acting_most`, for as long as nobody takes over."""
 
     defend: float = 1.0
     """The least time between two announcements against another candidate."""

@@ -18,10 +18,12 @@ from loguru import logger
 
 from exabgp_metallb.adapters.layer2.orders import OrdersClient, OrdersFile
 from exabgp_metallb.adapters.layer2.segments import Segments
+from exabgp_metallb.adapters.notify import Notifier
 from exabgp_metallb.decisions.binding import Action, Announce, Answer, Ask, Phase, Place, Silence
 from exabgp_metallb.decisions.ownership import Ownership
 from exabgp_metallb.decisions.pace import Pace
 from exabgp_metallb.decisions.wires import Standing, report, verdicts
+from exabgp_metallb.programs.heartbeat import Heartbeat, responder_status
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.interfaces import Interface
 from exabgp_metallb.values.l2 import Heard, mac_text
@@ -44,6 +46,7 @@ ORDERS_FILE_NAME = "orders.json"
 
 FOREIGN_SECONDS = 60.0  # how long a foreign claim is told after it was heard
 REPORT_SECONDS = 0.1  # between two reports of roles: a thousand that change at once are one
+REPORT_SHARE = 10  # or longer: a report of ten thousand addresses takes a tenth of the time at most
 COUNTERS_SECONDS = 5.0  # between two reports of counters alone
 TOLD_AT_ONCE = 20  # addresses in one go; the speaker's status has them all
 BACKLOG_TURNS = 1000  # of 64 frames: more than the kernel keeps for us
@@ -101,10 +104,13 @@ class Responder:
         self._ending_at: float | None = None
         self._reported_version = -1
         self._reported_at = -1e9
+        self._report_pause = REPORT_SECONDS
         self._report: Report | None = None
         self._roles: Mapping[Address, Role] = {}
         self._told_foreign: set[ForeignClaim] = set()
         self._metrics = None if options.metrics is None else _metrics(options.metrics)
+        notifier = Notifier()
+        self._heartbeat = Heartbeat(notifier) if notifier else None
 
     def run(self) -> None:
         """Answer until told to end."""
@@ -159,7 +165,7 @@ class Responder:
         if connect is not None:
             deadlines.append(connect)
         if self._ownership.roles_version != self._reported_version:
-            deadlines.append(self._reported_at + REPORT_SECONDS)
+            deadlines.append(self._reported_at + self._report_pause)
         return min(deadlines)
 
     def _catch_up(self) -> None:
@@ -257,7 +263,7 @@ class Responder:
     def _tell(self, at: float) -> None:
         """Report roles soon after they change, counters now and then."""
         changed = self._ownership.roles_version != self._reported_version
-        if at - self._reported_at < (REPORT_SECONDS if changed else COUNTERS_SECONDS):
+        if at - self._reported_at < (self._report_pause if changed else COUNTERS_SECONDS):
             return
         self._reported_at = at
         self._reported_version = self._ownership.roles_version
@@ -266,8 +272,12 @@ class Responder:
         if found != self._report:
             self._report = found
             self._client.report(found)
+        vitals = self._vitals(found)
         if self._metrics is not None:
-            self._publish(self._metrics, found)
+            self._metrics.publish(vitals)
+        if self._heartbeat is not None:
+            self._heartbeat.beat(vitals, responder_status(vitals))
+        self._report_pause = max(REPORT_SECONDS, REPORT_SHARE * (now() - at))
 
     def _seen(self, at: float) -> Report:
         names = {index: each.name for index, each in self._wire.interfaces.items()}
@@ -318,20 +328,18 @@ class Responder:
         for name in ("takeovers", "returns", "yields", "defences", "foreign", "sleeps"):
             yield "layer2_ownership", name, getattr(counts, name)
 
-    def _publish(self, metrics: "ResponderMetrics", found: Report) -> None:
+    def _vitals(self, found: Report) -> ResponderVitals:
         connected, loaded = self._client.connected, self._orders is not None
-        metrics.publish(
-            ResponderVitals(
-                turned_at=time.monotonic(),
-                loaded=loaded,
-                stale=not connected,
-                waiting_for=() if loaded else ("orders",),
-                away=frozenset() if connected else frozenset({"speaker"}),
-                roles=Counter(each.role for each in found.addresses),
-                interfaces=found.interfaces,
-                foreign=found.foreign,
-                counters=found.counters,
-            )
+        return ResponderVitals(
+            turned_at=time.monotonic(),
+            loaded=loaded,
+            stale=not connected,
+            waiting_for=() if loaded else ("orders",),
+            away=frozenset() if connected else frozenset({"speaker"}),
+            roles=Counter(each.role for each in found.addresses),
+            interfaces=found.interfaces,
+            foreign=found.foreign,
+            counters=found.counters,
         )
 
     def _log(self, found: Report) -> None:

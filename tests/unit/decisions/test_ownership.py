@@ -412,6 +412,31 @@ def test_frames_at_rest_follow_owners() -> None:
     assert many <= few * 1.05
 
 
+def test_an_acting_owner_that_hears_the_better_ones_hardly_asks() -> None:
+    """Where owners are kept most of them are acting ones."""
+    segment = settled(one(failback=Failback.STICKY), "a")
+    segment.kill("a")
+    segment.run(2)
+    segment.start("a")
+    segment.run(100)
+    before = segment.frames["question"]
+    segment.run(600)
+    assert segment.owners(VIP) == ["b"]
+    assert segment.frames["question"] - before <= 600 / PACE.acting_known + 1
+
+
+@pytest.mark.parametrize("draining", [False, True])
+def test_alone_for_hours(*, draining: bool) -> None:
+    """An acting owner asks, one that leaves says so, and neither gets tired."""
+    segment = settled(one(start=("b",)), "b")
+    segment.drain("b", draining=draining)
+    before = segment.frames.total()
+    segment.run(3 * 3600)
+    assert segment.owners(VIP) == ["b"]
+    rounds = 3 * 3600 / PACE.acting_most  # of a question, and of an announcement that it leaves
+    assert segment.frames.total() - before == pytest.approx(rounds * (1 + draining), rel=0.05)
+
+
 def test_listening_and_standing_by_show() -> None:
     """What the report is made of."""
     segment = one()
