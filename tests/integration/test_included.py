@@ -192,14 +192,9 @@ def test_what_somebody_else_did_to_our_routes_is_repaired(lab: Lab, frr: FrrFact
         "EXABGP_METALLB_STATE_DIR": str(lab.folder / "state"),
         "EXABGP_METALLB_PROCESS": "announcer",
     }
-    exabgp = ExaBgp(
-        host,
-        PROCESS
-        + MEDDLER.format(script=script)
-        + neighbor("10.0.0.1", "tor1", api=SILENT_API)
-        + neighbor("10.0.0.2", "tor2"),
-        env=clean_environment(settings),
-    )
+    theirs = PROCESS + MEDDLER.format(script=script)
+    theirs += neighbor("10.0.0.1", "tor1", api=SILENT_API) + neighbor("10.0.0.2", "tor2")
+    exabgp = ExaBgp(host, theirs, env=clean_environment(settings))
     exabgp.start()
     ours = {prefix: [NODE] for prefix in (THEIRS, "192.0.2.1/32", "192.0.2.2/32")}
     tor1.wait_next_hops(ours)
@@ -208,7 +203,9 @@ def test_what_somebody_else_did_to_our_routes_is_repaired(lab: Lab, frr: FrrFact
     go.touch()
     others = {"198.51.100.9/32": [NODE]}
     tor1.wait_next_hops({THEIRS: [NODE], "192.0.2.2/32": [NODE], "192.0.2.9/32": [NODE]} | others)
-    tor2.restart()  # its session is what has everything compared before the minute is over
+    exabgp.write(theirs.replace("tor2", "renamed"))
+    exabgp.reload()
+    tor2.restart()  # has us see the reload, and so compare everything before the minute is over
     tor1.wait_next_hops(ours | others)
     tor1.wait_routes(lambda routes: {p.med for p in routes[ip_network("192.0.2.2/32")]} == {None})
     told = "BGP neighbor 10.0.0.1: ExaBGP has lost 1 routes, holds 1 otherwise"
