@@ -50,25 +50,28 @@ class ApiServer:
         uncached: the resources that the last `start` named.
     """
 
-    def __init__(self, program: Path, etcd: Etcd, directory: Path) -> None:
-        """Make keys and choose a port; all files go to the directory, which must exist."""
+    def __init__(
+        self, program: Path, etcd: Etcd, directory: Path, *, address: str = LOOPBACK
+    ) -> None:
+        """Make keys and choose a port; all files go to the directory, which must exist.
+
+        Args:
+            program: the kube-apiserver.
+            etcd: where its objects will be.
+            directory: for keys, kubeconfigs and logs.
+            address: where it listens.
+        """
         self.etcd = etcd
         self.uncached: tuple[str, ...] = ()
         self._directory = directory
         self._process = Process(program, directory / "kube-apiserver.log")
         (self._port,) = free_ports(1)
-        self.url = f"https://{LOOPBACK}:{self._port}"
+        self._address = address
+        self.url = f"https://{address}:{self._port}"
         self._authority = Authority()
         self._token_key = TokenKey()
         self._write_keys()
-        admin = self._authority.client("admin", "system:masters")
-        self.admin_kubeconfig = self._write_kubeconfig(
-            "admin",
-            {
-                "client-certificate-data": base64.b64encode(admin.certificate).decode(),
-                "client-key-data": base64.b64encode(admin.key).decode(),
-            },
-        )
+        self.admin_kubeconfig = self.client_kubeconfig("admin", "system:masters")
         self.client = Client(self.admin_kubeconfig)
 
     def start(self, *, uncached: Iterable[str] = ()) -> None:
@@ -152,6 +155,13 @@ class ApiServer:
             }
         )
 
+    def client_kubeconfig(self, user: str, group: str = "") -> Path:
+        """Write a kubeconfig of a user with a certificate, and return its path."""
+        pair = self._authority.client(user, group)
+        certificate, key = (base64.b64encode(pem).decode() for pem in (pair.certificate, pair.key))
+        data = {"client-certificate-data": certificate, "client-key-data": key}
+        return self._write_kubeconfig(user.replace(":", "-"), data)
+
     def token_kubeconfig(self, token: str) -> Path:
         """Write a kubeconfig that holds the token, and return its path."""
         return self._write_kubeconfig("token", {"token": token})
@@ -179,8 +189,8 @@ class ApiServer:
         keys = self._directory
         sizes = ",".join(f"{resource}#0" for resource in self.uncached)
         return [
-            f"--bind-address={LOOPBACK}",
-            f"--advertise-address={LOOPBACK}",
+            f"--bind-address={self._address}",
+            f"--advertise-address={self._address}",
             f"--secure-port={self._port}",
             f"--cert-dir={keys}",
             f"--tls-cert-file={keys / 'server.crt'}",
@@ -209,7 +219,7 @@ class ApiServer:
         return "" if self.etcd.supports_progress_requests() else "WatchList=false"
 
     def _write_keys(self) -> None:
-        server = self._authority.server([LOOPBACK, "localhost", "kubernetes.default.svc"])
+        server = self._authority.server([self._address, "localhost", "kubernetes.default.svc"])
         contents = {
             "authority.crt": self._authority.certificate,
             "server.crt": server.certificate,
