@@ -110,8 +110,10 @@ class Theatre:
 
     def renew(self) -> None:
         """Begin with another `run`, as a unit's Restart= would."""
+        said, sessions = self.node.mark(), self.router.establishments(NODE)
         self.node.kill()
         self.node.start()
+        self._wait_next(said, sessions, ended=True)
         self._wait_right()
 
     @property
