@@ -16,6 +16,7 @@ import signal
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 
@@ -184,7 +185,7 @@ def _told(kind: str, measured: tuple[float, int]) -> tuple[float, int]:
 
 
 def at_rest(nodes: int, addresses: int, seconds: float) -> list[str]:
-    """Return a row: how many frames a segment has each second when nothing happens."""
+    """Return a row: the frames of a segment at rest, and how long a takeover takes then."""
     names = [f"node{number:03}" for number in range(nodes)]
     orders = {
         text: tuple(sorted(names, key=lambda name: _place(name, text)))
@@ -193,15 +194,23 @@ def at_rest(nodes: int, addresses: int, seconds: float) -> list[str]:
     segment = Segment(orders)
     segment.run(40.0)  # the slowest watcher has had its turn
     assert all(len(segment.owners(ip_address(text))) == 1 for text in orders)
-    owners = len({segment.owners(ip_address(text))[0] for text in orders})
+    owned = Counter(segment.owners(ip_address(text))[0] for text in orders)
     before = segment.frames.copy()
     segment.run(seconds)
     frames = segment.frames - before
-    unasked = frames.total() - frames["probe"] - frames["reply"]
-    rate = frames.total() / seconds
+    rate, unasked = frames.total(), frames.total() - frames["probe"] - frames["reply"]
+    busiest, most = owned.most_common(1)[0]
+    segment.kill(busiest)
+    every = [ip_address(text) for text in orders]
+    took = segment.run_until(lambda: all(map(segment.owners, every)), SECONDS)
     return [
-        *(str(nodes), str(addresses), str(owners)),
-        *(f"{rate:.0f}", f"{unasked / seconds:.1f}", f"{rate / owners:.1f}"),
+        *(str(nodes), str(addresses), str(len(owned))),
+        *(
+            f"{rate / seconds:.0f}",
+            f"{unasked / seconds:.1f}",
+            f"{rate / seconds / len(owned):.1f}",
+        ),
+        f"{took * 1000:.0f} ms ({most})",
     ]
 
 
@@ -221,13 +230,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     options = parser.parse_args()
     if options.rest:
-        head = ("nodes", "addresses", "owners", "frames/s", "broadcast/s", "frames/s an owner")
+        head = (
+            *("nodes", "addresses", "owners", "frames/s", "broadcast/s", "frames/s an owner"),
+            "until all addresses of a dead owner are taken",
+        )
         rows = [at_rest(options.nodes, each, options.seconds) for each in options.addresses]
         print(table(head, rows))
         return
     print(f"gap in traffic, {TICK_SECONDS * 1000:.0f} ms ticks")
-    head = ("failure", "runs", "median", "p95", "worst", "lost connections")
-    print(table(head, list(failures(options.kinds, options.runs))))
+    columns = ("failure", "runs", "median", "p95", "worst", "lost connections")
+    print(table(columns, list(failures(options.kinds, options.runs))))
 
 
 if __name__ == "__main__":

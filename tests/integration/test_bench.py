@@ -83,3 +83,18 @@ def test_lost_connections_are_counted() -> None:
     if not all(map(os.path.exists, FrrRouter.programs)):
         missing("FRR is not installed: run tests/peers.sh as root")
     assert "600 connections: lost" in run("drain --runs 1 --ways kill")
+
+
+def test_frames_at_rest_are_counted() -> None:
+    """A simulation; without any network."""
+    assert "frames/s an owner" in run("failover --rest --nodes 4 --addresses 4 --seconds 1")
+
+
+@pytest.mark.netns
+def test_a_failover_is_timed() -> None:
+    """A hand-over loses nothing."""
+    if os.geteuid() != 0:
+        missing("network namespaces need root")
+    *_, last = run("failover --runs 1 --kinds drain").strip().splitlines()
+    assert last.split()[0] == "drain"
+    assert last.split()[-1] == "0"
