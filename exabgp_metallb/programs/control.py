@@ -20,8 +20,10 @@ from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.election import Election
 from exabgp_metallb.adapters.kubernetes.watch import Pace
 from exabgp_metallb.adapters.kubernetes.writes import Writers
+from exabgp_metallb.adapters.notify import Notifier
 from exabgp_metallb.decisions.leadership import LEASE_SECONDS, Leadership, Times
 from exabgp_metallb.programs.controller import Controller, Elected, Heard, Stop
+from exabgp_metallb.programs.heartbeat import Heartbeat, controller_status
 from exabgp_metallb.programs.tenure import KINDS
 from exabgp_metallb.values.vitals import ControllerVitals
 
@@ -82,7 +84,7 @@ def run(options: ControllerOptions) -> None:
         inbox=inbox,
         new_source=partial(_source, connection, options.namespace, inbox),
         writer=writers,
-        publish=None if options.metrics is None else _publisher(options.metrics),
+        publish=_publisher(options.metrics),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: inbox.put(Stop()))
@@ -112,7 +114,25 @@ def _source(connection: Connection, namespace: str, inbox: SimpleQueue[Heard]) -
     )
 
 
-def _publisher(address: tuple[str, int]) -> Callable[[ControllerVitals], None] | None:
+def _publisher(metrics: tuple[str, int] | None) -> Callable[[ControllerVitals], None] | None:
+    """Serve metrics and tell systemd, if they want it, and return who does."""
+    takers: list[Callable[[ControllerVitals], None]] = []
+    if metrics is not None and (published := _metrics(metrics)) is not None:
+        takers.append(published)
+    if notifier := Notifier():
+        heartbeat = Heartbeat(notifier)
+        takers.append(lambda vitals: heartbeat.beat(vitals, controller_status(vitals)))
+    if not takers:
+        return None
+
+    def publish(vitals: ControllerVitals) -> None:
+        for take in takers:
+            take(vitals)
+
+    return publish
+
+
+def _metrics(address: tuple[str, int]) -> Callable[[ControllerVitals], None] | None:
     """Serve metrics and return who takes them; None when the address cannot be used."""
     from exabgp_metallb.adapters.metrics import ControllerMetrics  # noqa: PLC0415 -- 10 MiB
 

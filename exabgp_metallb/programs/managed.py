@@ -113,6 +113,11 @@ class ManagedConfiguration:
             return "the new configuration is not in force: see the log"
         return None
 
+    @property
+    def changing(self) -> bool:
+        """Tell whether a new configuration is on its way into force."""
+        return self._step in {_Step.CHECKING, _Step.QUIESCING, _Step.RELOADING}
+
     def want(self, sessions: Sequence[Session]) -> None:
         """Have ExaBGP hold these sessions."""
         troubles = {**lacking(sessions), **conf.refusals(sessions)}

@@ -8,6 +8,9 @@ No ExaBGP outlives its parent, however that ends: the next one would fight it fo
 
 ExaBGP itself ends its sessions with a bare FIN. So the speaker is asked to drain the node before
 ExaBGP is told to end; one that does not answer holds nothing up.
+
+systemd listens to its own child alone. So what the speaker tells it, that it is ready and that it
+and ExaBGP live, passes through here; when one of the three hangs, systemd hears nothing.
 """
 
 import ctypes
@@ -30,6 +33,7 @@ from loguru import logger
 from exabgp_metallb.adapters.control import ask
 from exabgp_metallb.adapters.exabgp import conf
 from exabgp_metallb.adapters.files.aside import write_aside
+from exabgp_metallb.adapters.notify import SOCKET, Notifier, Relay
 from exabgp_metallb.decisions.drain import longest
 from exabgp_metallb.errors import ControlError, ExabgpError, UsageError
 from exabgp_metallb.programs.bfd_daemons import BfdDaemons
@@ -63,6 +67,7 @@ ENVFILE_TEXT = "# ExaBGP's settings are in the environment that `exabgp-metallb 
 """Without a file ExaBGP logs, at each start, an error that tells to make one."""
 
 LOCK_NAME = "run.lock"
+RELAY_NAME = "notify.sock"
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
@@ -92,10 +97,13 @@ class Supervisor:
         self._environment = {ENVFILE: str(self._envfile), **environment}
         self._control = control
         self._drain_seconds = drain_seconds
+        self._patience = longest(drain_seconds) + MARGIN_SECONDS
         self._bfd = bfd
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
         self._starts: deque[float] = deque(maxlen=STARTS)
+        self._notifier = Notifier()
+        self._relay: Relay | None = None
 
     def run(self) -> int:
         """Return the exit status: 0 after SIGTERM or SIGINT, 1 when ExaBGP cannot be kept alive.
@@ -113,11 +121,20 @@ class Supervisor:
             except BlockingIOError:
                 logger.error("{}: another `exabgp-metallb run` uses it; set --state-dir", folder)
                 return 1
+            self._listen(folder)
             try:
                 return self._keep_alive()
             finally:
                 if self._bfd is not None:
                     self._bfd.stop()
+                if self._relay is not None:
+                    self._relay.close()
+
+    def _listen(self, folder: Path) -> None:
+        """Hear what the speaker tells systemd."""
+        if self._notifier:
+            self._relay = Relay(folder / RELAY_NAME)
+            self._environment[SOCKET] = str(self._relay.path.absolute())
 
     def _keep_alive(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -130,6 +147,7 @@ class Supervisor:
             status = self._run_once()
             if not self._stopping:
                 logger.error("ExaBGP ended with status {}: it is started again", status)
+                self._notifier.tell("STATUS=ExaBGP ended, and is started again")
         return 0
 
     def _too_often(self, now: float) -> bool:
@@ -172,12 +190,18 @@ class Supervisor:
         A reload of a file that does not name the process ends that one, and ExaBGP goes on alone.
         """
         alone = 0
+        relay = [] if self._relay is None else [self._relay.fileno()]
         with open(os.pidfd_open(child.pid), "rb") as ended:  # noqa: PTH123 -- a descriptor
             while True:
                 if self._bfd is not None:
                     self._bfd.check(time.monotonic())
-                if select.select([ended], [], [], LOOK_SECONDS)[0]:
+                ready = select.select([ended.fileno(), *relay], [], [], LOOK_SECONDS)[0]
+                if ended.fileno() in ready:
                     return
+                if self._relay is not None and ready:
+                    for datagram in self._relay.take():
+                        self._notifier.hand_on(datagram)
+                    continue
                 alone = 0 if _has_children(child.pid) else alone + 1
                 if alone == LOOKS:
                     logger.error(
@@ -187,6 +211,8 @@ class Supervisor:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- signal's own
         again, self._stopping = self._stopping, True
+        longest_seconds = ALIVE_SECONDS + self._patience + STOP_SECONDS
+        self._notifier.tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={longest_seconds * 1e6:.0f}")
         child = self._child
         if child is None or child.poll() is not None:
             return
@@ -200,9 +226,8 @@ class Supervisor:
         try:
             ask(self._control, {"do": "status"}, seconds=ALIVE_SECONDS)
             logger.info("draining before the end; a second signal ends it at once")
-            patience = longest(self._drain_seconds) + MARGIN_SECONDS
             request = {"do": "stop", "seconds": self._drain_seconds}
-            answer = ask(self._control, request, seconds=patience)
+            answer = ask(self._control, request, seconds=self._patience)
         except ControlError as error:
             logger.warning("{}: ending without a drain", error)
         else:

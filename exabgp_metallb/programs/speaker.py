@@ -54,6 +54,7 @@ from exabgp_metallb.values.vitals import SpeakerVitals
 
 BATCH = 500  # events taken in one turn: a few milliseconds of work, then urgent routes go out
 LATER_KIND = "Secret"  # followed once a BGPPeer names one
+SILENT_SECONDS = 30.0  # without an answer of ExaBGP; no load makes it that slow
 TURN_SECONDS = 1.0  # the longest wait; deadlines of the window are shorter
 
 
@@ -172,6 +173,7 @@ class Speaker:
         self._version = ""  # ExaBGP's
         self._sources_away: set[str] = set()  # what the source cannot read now
         self._faulty = False
+        self._sent = False  # the first table is on the wire, to all that have a session
         self._told = self._routes.table  # the decision over all Services that was told last
         self._refused_lines = 0
         self._latency = Latency()
@@ -211,7 +213,7 @@ class Speaker:
         condition = Condition(
             version=self._version if self._pipe is not None else None,
             managed=self._managed is not None,
-            waiting_for=self._waiting_for(),
+            waiting_for=self._waiting_for(now),
             away=self._sources_away,
             faults=len(self._inventory.faults),
             refused_lines=self._refused_lines,
@@ -237,11 +239,16 @@ class Speaker:
             part.act(now)
         if self._pipe is not None and (lines := self._dialogue.lines(now)):
             self._pipe.write(lines)
+        self._sent = self._sent or self._is_sent(now)
         if self._keeper is not None and not self._unlisted:
             self._keeper.act(now)
         if self._publish is not None:
             self._measure(now)
             self._publish(self._vitals(now))
+
+    def _is_sent(self, now: float) -> bool:
+        changing = self._managed is not None and self._managed.changing
+        return self._dialogue.released and not changing and self._dialogue.window.idle(now)
 
     def _measure(self, now: float) -> None:
         if self._latency.running and self._dialogue.window.idle(now):
@@ -507,8 +514,14 @@ class Speaker:
         idle = (a for a in addresses if not self._dialogue.is_up(a) and a not in self._held_down)
         return {a: self._name(a) for a in idle}
 
-    def _waiting_for(self) -> list[str]:
-        return sorted(self._unread) or ([] if self._dialogue.released else ["ExaBGP"])
+    def _waiting_for(self, now: float) -> list[str]:
+        """Return what has to come before this node is of use, and before it is again."""
+        if self._unread:
+            return sorted(self._unread)
+        silent = self._dialogue.silence(now) >= SILENT_SECONDS
+        if silent or not self._dialogue.released:
+            return ["ExaBGP"]
+        return [] if self._sent else ["routes on their way"]
 
     def _announced_services(self, now: float) -> tuple[tuple[str, str], ...]:
         """Return Services and the addresses that this node announces; looked at once a second."""
@@ -523,7 +536,7 @@ class Speaker:
             turned_at=now,
             loaded=not self._unread,
             stale=bool(self._sources_away or self._faulty),
-            waiting_for=tuple(self._waiting_for()),
+            waiting_for=tuple(self._waiting_for(now)),
             away=frozenset(self._sources_away),
             sessions={
                 f"{address}:{s.peer.port}": s.peer.address is not None
@@ -545,4 +558,5 @@ class Speaker:
                 for address, s in sessions.items()
                 if s.peer.address is not None
             },
+            silent_seconds=self._dialogue.silence(now),
         )

@@ -10,7 +10,7 @@ import grp
 import random
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,13 @@ from exabgp_metallb.adapters.kubernetes.api import KubernetesSource
 from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.watch import Pace
 from exabgp_metallb.adapters.layer2.orders import OrdersServer
+from exabgp_metallb.adapters.notify import Notifier
 from exabgp_metallb.adapters.source import Away, Back, Listener, OnDeath, thread
 from exabgp_metallb.errors import ExabgpError, SourceError, UsageError
 from exabgp_metallb.parsing.objects import KINDS
 from exabgp_metallb.programs.bfd import Bfd, bfd_part
 from exabgp_metallb.programs.control_socket import ControlSocket
+from exabgp_metallb.programs.heartbeat import Heartbeat, speaker_status
 from exabgp_metallb.programs.layer2 import Layer2, Layer2Settings
 from exabgp_metallb.programs.layer2 import Listener as ReportListener
 from exabgp_metallb.programs.options import Options, written
@@ -205,15 +207,22 @@ class Composition:
         return parts
 
     def publish(self) -> Callable[[SpeakerVitals], None] | None:
-        """Serve metrics, if they are asked for, and return who takes them."""
+        """Serve metrics and tell systemd, if they want it, and return who does."""
         options = self._options
-        published = None if options.metrics is None else _metrics(options.metrics)
-        return None if published is None else partial(self._publish, published)
+        takers: list[Callable[[SpeakerVitals], None]] = []
+        if options.metrics is not None and (published := _metrics(options.metrics)) is not None:
+            takers.append(published)
+        if notifier := Notifier():
+            takers.append(partial(_beat, Heartbeat(notifier)))
+        return partial(self._publish, takers) if takers else None
 
-    def _publish(self, published: Callable[[SpeakerVitals], None], vitals: SpeakerVitals) -> None:
+    def _publish(
+        self, takers: Iterable[Callable[[SpeakerVitals], None]], vitals: SpeakerVitals
+    ) -> None:
         layer2 = None if self._layer2 is None else self._layer2.vitals()
         bfd = None if self._bfd is None else self._bfd.vitals()
-        published(replace(vitals, layer2=layer2, bfd=bfd))
+        for take in takers:
+            take(replace(vitals, layer2=layer2, bfd=bfd))
 
     def answers(self) -> bool:
         """Tell whether this node answers for anything on layer 2."""
@@ -298,6 +307,10 @@ def _metrics(address: tuple[str, int]) -> Callable[[SpeakerVitals], None] | None
         return None
     metrics.start()
     return metrics.publish
+
+
+def _beat(heartbeat: Heartbeat, vitals: SpeakerVitals) -> None:
+    heartbeat.beat(vitals, speaker_status(vitals), silent_seconds=vitals.silent_seconds)
 
 
 def run_speaker(options: Options) -> int:

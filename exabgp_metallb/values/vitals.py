@@ -115,6 +115,7 @@ class SpeakerVitals:
         latency: from events to the wire.
         refused_lines: commands that ExaBGP has refused since the start.
         drift: by peer, routes that ExaBGP was found to hold otherwise than it was told.
+        silent_seconds: for how long ExaBGP has owed an answer and said nothing.
         layer2: None: the node has no part in it.
         bfd: None: nor in that.
     """
@@ -132,6 +133,7 @@ class SpeakerVitals:
     latency: Histogram = field(default_factory=Histogram)
     refused_lines: int = 0
     drift: Mapping[str, int] = field(default_factory=dict)
+    silent_seconds: float = 0.0
     layer2: Layer2Vitals | None = None
     bfd: BfdVitals | None = None
 

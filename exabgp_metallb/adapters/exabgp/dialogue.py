@@ -168,6 +168,8 @@ class Dialogue:
         self._greeted = False  # we have
         self._heard = False  # ExaBGP has answered the last greeting
         self._met = False  # and the first one
+        self._spoke = False  # ExaBGP has said something since the clock was last looked at
+        self._silent_since = 0.0  # when it last said something, or began to owe an answer
 
     # What the owner does.
 
@@ -181,7 +183,7 @@ class Dialogue:
 
     def reload(self) -> None:
         """Have ExaBGP read its configuration again, and ask what came of it."""
-        self._ask(text.RELOAD, lambda _: [])
+        self._ask(text.RELOAD, self._reloaded)
         self.ask_configuration()
 
     def tear_down(self, neighbor: Address, subcode: int) -> None:
@@ -222,14 +224,23 @@ class Dialogue:
         """Tell whether a session is established."""
         return neighbor in self._up
 
+    def silence(self, now: float) -> float:
+        """Return for how many seconds ExaBGP has owed an answer and said nothing at all."""
+        return now - self._silent_since if self._owed() and not self._spoke else 0.0
+
     def lines(self, now: float) -> list[str]:
         """Return what to write to ExaBGP now; each line counts as written."""
+        if self._spoke or not self._owed():
+            self._spoke, self._silent_since = False, now
         if not self._greeted:
             return self._greet()
         if self._compared:
             self._repair.answered(now)
             self._compared = False
         return [*self._take_orders(), *self._other_lines(now)]
+
+    def _owed(self) -> bool:
+        return self._asked is not None or self._obeyed > 0 or self.window.awaits
 
     def _greet(self) -> list[str]:
         self._greeted, self._heard, self._obeyed = True, False, 0
@@ -304,6 +315,7 @@ class Dialogue:
 
     def hear(self, line: str) -> list[Notice]:
         """Take one line of ExaBGP and return what it means for the owner."""
+        self._spoke = True
         message = text.parse(line)
         if not self._heard and isinstance(message, _ANSWERS):
             return self._hear_version(message)
@@ -375,6 +387,10 @@ class Dialogue:
 
     # Answers.
 
+    def _reloaded(self, _rows: Rows) -> list[Notice]:
+        self._repair.hurry()
+        return []
+
     def _configured(self, rows: Rows) -> list[Notice]:
         neighbors = parse_neighbors(row.line for row in rows if isinstance(row, text.Text))
         known, self._configuration = self._configuration, {n.address: n for n in neighbors}
@@ -382,7 +398,8 @@ class Dialogue:
             self._ask_sessions()
             self._ask(text.show_adj_rib_out(), self._held)
         else:
-            self._repair.hurry()
+            if known != self._configuration:
+                self._repair.hurry()
             self.window.forget_others(self._configuration)  # they may have gone without a word
             for neighbor in neighbors:
                 if known.get(neighbor.address, neighbor) != neighbor:

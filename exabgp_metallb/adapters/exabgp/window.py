@@ -239,6 +239,11 @@ class Window:
         deadlines = (state.deadline() for state in self._neighbors.values())
         return min((d for d in deadlines if d is not None), default=None)
 
+    @property
+    def awaits(self) -> bool:
+        """Tell whether a line that was written has no answer yet."""
+        return bool(self._in_flight)
+
     def settled(self, now: float) -> bool:
         """Tell whether nothing that was written is still on its way through ExaBGP's RIB."""
         self._expire(now)

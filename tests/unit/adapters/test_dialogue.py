@@ -449,3 +449,37 @@ def test_the_end_of_exabgp_is_told(talk: Talk) -> None:
     talk.notices.clear()
     talk.say(['{"exabgp": "5.0.0", "type": "notification", "notification": "shutdown"}'])
     assert talk.notices == [say.Ending()]
+
+
+def test_how_long_exabgp_owes_an_answer(talk: Talk) -> None:
+    """From the question on, and from the last thing that it said; else not at all."""
+    begun(talk)
+    talk.now = 5.0
+    assert talk.dialogue.lines(talk.now) == []
+    assert talk.dialogue.silence(100.0) == 0.0
+    talk.dialogue.ask_configuration()
+    talk.now = 10.0
+    lines = talk.dialogue.lines(talk.now)
+    assert talk.dialogue.silence(17.0) == 7.0
+    talk.say(talk.far.up("10.0.0.2"))
+    talk.now = 20.0
+    talk.dialogue.lines(talk.now)
+    assert talk.dialogue.silence(21.0) == 1.0
+    talk.say(talk.far.answers(lines))
+    assert talk.dialogue.silence(99.0) == 0.0
+
+
+def test_a_line_without_an_answer_is_owed_one(talk: Talk) -> None:
+    """So is an order."""
+    begun(talk)
+    talk.wanted[TOR].pop(ONE)
+    talk.dialogue.window.touch(TOR, ONE, urgent=True)
+    talk.now = 10.0
+    assert talk.dialogue.lines(talk.now)
+    assert talk.dialogue.silence(13.0) == 3.0
+    talk.say(["done"])
+    assert talk.dialogue.silence(13.0) == 0.0
+    talk.dialogue.tear_down(TOR, 6)
+    talk.now = 20.0
+    assert talk.dialogue.lines(talk.now)
+    assert talk.dialogue.silence(24.0) == 4.0

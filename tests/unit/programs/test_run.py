@@ -15,6 +15,7 @@ import pytest
 
 from exabgp_metallb.adapters.control import Answer, ControlServer, Message
 from exabgp_metallb.adapters.exabgp import conf
+from exabgp_metallb.adapters.notify import Relay
 from exabgp_metallb.errors import UsageError
 from exabgp_metallb.programs import run
 from exabgp_metallb.programs.run import (
@@ -150,6 +151,16 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    """Return what listens in systemd's place to all that is started from now on."""
+    relay = Relay(tmp_path / "systemd")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(relay.path))
+    monkeypatch.setenv("WATCHDOG_USEC", "2000000")
+    yield relay
+    relay.close()
+
+
+@pytest.fixture
 def family(tmp_path: Path) -> Iterator[Family]:
     """Return a parent that follows an empty folder."""
     folder = tmp_path / "manifests"
@@ -170,6 +181,26 @@ def test_it_ends_when_told_and_takes_all_with_it(number: signal.Signals, family:
     assert time.monotonic() - begin < 10.0
     family.wait(lambda: not any(map(is_alive, below)))
     assert "Traceback" not in family.log.read_text()
+
+
+def test_systemd_hears_of_all_three(systemd: Relay, family: Family) -> None:
+    """When a speaker is ready, the second one too, that it lives, and of the end."""
+    heard: list[bytes] = []
+
+    def hears(word: bytes) -> bool:
+        heard.extend(line for told in systemd.take() for line in told.split(b"\n"))
+        return word in heard
+
+    exabgp, speaker = family.below()
+    family.wait(lambda: hears(b"READY=1"))
+    heard.clear()
+    family.wait(lambda: hears(b"WATCHDOG=1"))
+    os.kill(speaker, signal.SIGKILL)  # ExaBGP starts another one, and asks nobody
+    family.wait(lambda: hears(b"READY=1"))
+    family.parent.terminate()
+    family.wait(lambda: hears(b"STOPPING=1"))
+    assert family.parent.wait(WAIT_SECONDS) == 0
+    assert not any(map(is_alive, (exabgp, speaker)))
 
 
 def test_nothing_outlives_it(family: Family) -> None:

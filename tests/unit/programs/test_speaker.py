@@ -1,5 +1,6 @@
 """The speaker between a source in memory and ExaBGP at the far end of the pipe."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -163,6 +164,19 @@ def test_nothing_is_decided_before_all_is_known() -> None:
     assert list(stage.vitals[-1].waiting_for) == ["EndpointSlice"]
     stage.tell(stage.listed(*BASIC[:-1], kinds=late))
     assert stage.routes() == {ONE}
+
+
+def test_ready_is_when_the_first_table_is_on_the_wire() -> None:
+    """Not when it was decided; what changes later takes nothing back."""
+    stage = Stage(held=[ONE, TWO])
+    stage.up("127.0.0.1")
+    stage.tell(stage.listed(*BASIC[:-1]))
+    assert list(stage.vitals[-1].waiting_for) == ["routes on their way"]
+    while not stage.speaker._dialogue.window.idle(time.monotonic()):
+        stage.speaker._turn()
+    stage.tell()
+    assert list(stage.vitals[-1].waiting_for) == []
+    stage.tell(Put(parsed([BASIC[-1]])[0]))
     assert list(stage.vitals[-1].waiting_for) == []
 
 
