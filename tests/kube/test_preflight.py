@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from exabgp_metallb.programs import bfd_daemons
+from exabgp_metallb.programs.options import Options
+from exabgp_metallb.programs.preflight import Role, preflight
+from exabgp_metallb.programs.preflight_cluster import cluster_checks
 from tests.kube.client import Object, read_definitions, reference
 from tests.kube.controllers import CRDS, account
 from tests.kube.polling import wait_until
@@ -59,9 +63,9 @@ def test_a_cluster_that_has_everything(
 ) -> None:
     """The rights that we ship are enough for preflight itself, too."""
     kube.client.install_crds(CRDS)
-    preflight = Preflight(role, account(kube, namespace, of=of), namespace, tmp_path)
-    assert preflight.errors() == {}
-    assert preflight.status == 0
+    command = Preflight(role, account(kube, namespace, of=of), namespace, tmp_path)
+    assert command.errors() == {}
+    assert command.status == 0
 
 
 @pytest.mark.parametrize(
@@ -90,9 +94,9 @@ def test_a_missing_right(
     """Each is named as RBAC names it, with the file that grants it."""
     kube.client.install_crds(CRDS)
     whom = account(kube, namespace, of=of, without=without)
-    preflight = Preflight(role, whom, namespace, tmp_path)
-    found = [each for each in preflight.run()["rights"] if told in each["message"]]
-    assert preflight.status == 1
+    command = Preflight(role, whom, namespace, tmp_path)
+    found = [each for each in command.run()["rights"] if told in each["message"]]
+    assert command.status == 1
     assert found
     assert f"etc/kubernetes/rbac/{of}.yaml" in found[0]["remedy"]
 
@@ -115,14 +119,14 @@ def test_an_old_definition(
         del fields["properties"][name]
     fields.pop("x-kubernetes-validations", None)
     kube.client.install_crds([old])
-    preflight = Preflight("run", account(kube, namespace, of="speaker"), namespace, tmp_path)
+    command = Preflight("run", account(kube, namespace, of="speaker"), namespace, tmp_path)
 
     def told() -> bool:  # the schemas are published a moment after the definition is taken
-        return "definitions" in preflight.errors()
+        return "definitions" in command.errors()
 
     wait_until(told, what="the old schema to be found", within_seconds=60)
-    message = preflight.errors()["definitions"]
-    assert preflight.status == 1
+    message = command.errors()["definitions"]
+    assert command.status == 1
     assert "BGPAdvertisement is an old one" in message
     assert "drops spec.med, spec.asPathPrepend, spec.linkBandwidth: " in message
     assert "kubectl apply --server-side --force-conflicts -k etc/kubernetes/crds" in message
@@ -133,13 +137,13 @@ def test_a_missing_definition(
 ) -> None:
     """It is named with its version."""
     kube.client.delete(definitions["BGPSessionState"])
-    preflight = Preflight("run", account(kube, namespace, of="speaker"), namespace, tmp_path)
+    command = Preflight("run", account(kube, namespace, of="speaker"), namespace, tmp_path)
     wait_until(
-        lambda: "definitions" in preflight.errors(),
+        lambda: "definitions" in command.errors(),
         what="the missing definition to be found",
         within_seconds=60,
     )
-    told = preflight.errors()["definitions"]
+    told = command.errors()["definitions"]
     assert told.startswith("BGPSessionState of metallb.io/v1beta1 is not installed: ")
 
 
@@ -164,9 +168,37 @@ def test_webhooks_that_metallb_left(kube: ApiServer, namespace: str, tmp_path: P
     assert unseen["result"] == "skipped"
 
 
+def test_bfd_without_bfdd(
+    kube: ApiServer, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node can go on without BFD, and has to be told that it does."""
+    kube.client.install_crds(CRDS)
+    peer = reference("metallb.io/v1beta2", "BGPPeer", "tor", namespace)
+    spec = {"myASN": 64512, "peerASN": 64513, "peerAddress": "192.0.2.1", "bfdProfile": "fast"}
+    kube.client.create({**peer, "spec": spec})
+    monkeypatch.setattr(bfd_daemons, "PROGRAMS", tmp_path)
+    options = Options(
+        node="node1",
+        namespace=namespace,
+        lb_class=None,
+        manifests=None,
+        kubeconfig=account(kube, namespace, of="speaker"),
+        state_dir=tmp_path,
+        managed=True,
+        process="",
+    )
+    document: Any = preflight(cluster_checks(Role.RUN), options)
+    told = [each["message"] for each in document["findings"] if each["check"] == "bfd"]
+    assert document["healthy"] is True
+    assert [message.partition(" ")[0] for message in told] == [
+        str(tmp_path / "zebra"),
+        str(tmp_path / "bfdd"),
+    ]
+
+
 def test_a_token_that_nobody_knows(kube: ApiServer, namespace: str, tmp_path: Path) -> None:
     """It is an error, and not the API's absence."""
     kubeconfig = kube.token_kubeconfig("nobody's")
-    preflight = Preflight("run", kubeconfig, namespace, tmp_path)
-    assert "401" in preflight.errors()["api"]
-    assert preflight.status == 1
+    command = Preflight("run", kubeconfig, namespace, tmp_path)
+    assert "401" in command.errors()["api"]
+    assert command.status == 1
