@@ -8,9 +8,9 @@ is said until the owner has decided its whole table and calls `release`; only th
 it and we do not want it" mean a withdrawal. From there the window talks. Questions are asked
 between lines, never among them, so that each answer belongs to the oldest command.
 
-The end of a session does not wait for that: ExaBGP carries out `teardown` as it reads it, before
-older commands, and always answers `done`. So the first `done` after one is taken for its answer;
-which of several that is makes no difference.
+The end of a session waits for no more than the lines to that neighbor that are under way: ExaBGP
+carries out `teardown` as it reads it, before older commands, and always answers `done`. So the
+first `done` after one is taken for its answer; which of several that is makes no difference.
 
 While there is nothing to say, ExaBGP is asked now and then what it holds for one neighbor, and what
 differs from what it was told is mended (`repair` says when). Such an answer is long, and broken off
@@ -163,7 +163,7 @@ class Dialogue:
         self._asked: _Question | None = None
         self._repair = Repair()
         self._compared = False  # a neighbor, since the clock was last looked at
-        self._orders: list[str] = []  # what goes before all else
+        self._orders: list[tuple[Address | None, str]] = []  # what goes before all else, about whom
         self._obeyed = 0  # how many orders are still to be answered
         self._greeted = False  # we have
         self._heard = False  # ExaBGP has answered the last greeting
@@ -195,11 +195,12 @@ class Dialogue:
                 restart gracefully.
         """
         self.window.down(neighbor)  # a route for a neighbor without a session blocks every reload
-        self._orders.append(f"{text.selector([neighbor])} {text.TEARDOWN} {subcode}")
+        command = f"{text.selector([neighbor])} {text.TEARDOWN} {subcode}"
+        self._orders.append((neighbor, command))
 
     def shut_down(self) -> None:
         """Have ExaBGP end now; its sessions end without a NOTIFICATION."""
-        self._orders.append(text.SHUTDOWN)
+        self._orders.append((None, text.SHUTDOWN))
 
     def release(self) -> None:
         """Let routes flow: from now on `wanted` tells the whole table."""
@@ -251,8 +252,14 @@ class Dialogue:
         if not self._heard:
             return []  # no answer is for us yet
         orders, self._orders = self._orders, []
-        self._obeyed += len(orders)
-        return orders
+        self._orders = [order for order in orders if self._is_sent_to(order[0])]
+        ready = [command for about, command in orders if not self._is_sent_to(about)]
+        self._obeyed += len(ready)
+        return ready
+
+    def _is_sent_to(self, neighbor: Address | None) -> bool:
+        """Tell whether a route for a neighbor may enter ExaBGP's RIB after its session ends."""
+        return neighbor is not None and self.window.awaits_for(neighbor)
 
     def _other_lines(self, now: float) -> list[str]:
         if self._asked is not None:

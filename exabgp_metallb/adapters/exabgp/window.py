@@ -244,6 +244,10 @@ class Window:
         """Tell whether a line that was written has no answer yet."""
         return bool(self._in_flight)
 
+    def awaits_for(self, neighbor: Address) -> bool:
+        """Tell whether a line to a neighbor has no answer yet."""
+        return any(neighbor in flight.line.neighbors for flight in self._in_flight)
+
     def settled(self, now: float) -> bool:
         """Tell whether nothing that was written is still on its way through ExaBGP's RIB."""
         self._expire(now)

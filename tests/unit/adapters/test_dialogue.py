@@ -301,11 +301,9 @@ def test_end_of_rib_follows_the_table(talk: Talk) -> None:
 
 def test_a_session_is_torn_down_before_all_that_waits(talk: Talk) -> None:
     """Its answer comes before that of older lines, and is taken for none of theirs."""
-    talk.run()
-    talk.dialogue.release()
-    talk.say((*talk.far.up("10.0.0.1"), *talk.far.up("10.0.0.2")))
+    begun(talk)
     talk.wanted[TOR2] = dict(ROUTES)
-    talk.dialogue.window.touch_everything()
+    talk.say(talk.far.up("10.0.0.2"))
     routes = talk.dialogue.lines(talk.now)
     talk.dialogue.reload()
     talk.dialogue.tear_down(TOR, 10)
@@ -316,6 +314,18 @@ def test_a_session_is_torn_down_before_all_that_waits(talk: Talk) -> None:
     talk.say(talk.far.answers(routes))
     assert talk.dialogue.lines(talk.now) == ["reload"]
     assert talk.notices[-1] == say.SessionDown(TOR, "notification sent (6,10)")
+
+
+def test_a_session_is_torn_down_after_the_lines_to_it(talk: Talk) -> None:
+    """Else their routes would enter the RIB of a neighbor without a session, and block reloads."""
+    talk.run()
+    talk.dialogue.release()
+    talk.say(talk.far.up("10.0.0.1"))
+    routes = talk.dialogue.lines(talk.now)
+    talk.dialogue.tear_down(TOR, 10)
+    assert talk.dialogue.lines(talk.now) == []
+    talk.say(talk.far.answers(routes))
+    assert talk.dialogue.lines(talk.now) == ["neighbor 10.0.0.1 teardown 10"]
 
 
 def test_a_neighbor_that_is_torn_down_is_sent_nothing_more(talk: Talk) -> None:
