@@ -209,20 +209,37 @@ class Responder:
                 self._options.node,
             )
             return
+        same_rule = self._orders is not None and self._orders.subnet is orders.subnet
+        known = {each: self._places[each.address] for each in self._by_address.values()}
         self._orders = orders
         self._by_address = {order.address: order for order in orders.addresses}
-        self._usable = None
-        self._place()
+        if same_rule and not self._interfaces_changed:
+            self._have_places(known)
+        else:
+            self._usable = None
+            self._place()
 
     def _place(self) -> None:
-        """Work out where each address may be answered, and have it so."""
+        """Work out where each address may be answered, if the interfaces are others than before."""
         self._interfaces_changed = False
         usable = tuple(each for each in self._wire.interfaces.values() if report(each).usable)
         if self._orders is None or usable == self._usable:
             return
         self._usable = usable
+        self._have_places({})
+
+    def _have_places(self, known: Mapping[AddressOrder, tuple[Place, ...]]) -> None:
+        """Answer where the orders and the interfaces say.
+
+        Args:
+            known: what was worked out for orders that may not have changed.
+        """
+        assert self._orders is not None  # noqa: S101 -- asked by the callers
+        assert self._usable is not None  # noqa: S101 -- as above
+        usable = self._usable
         self._places = {
-            order.address: self._places_of(order, usable) for order in self._orders.addresses
+            order.address: known[order] if order in known else self._places_of(order, usable)
+            for order in self._orders.addresses
         }
         indexes = frozenset(each.index for each in usable)
         self._ownership.ordered(self._orders, self._places, now(), usable=indexes)

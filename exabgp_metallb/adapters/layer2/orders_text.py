@@ -179,6 +179,14 @@ class _Field:
             self.wrong("a whole number")
         return value
 
+    def whole_numbers(self, *, below: int) -> Sequence[int] | None:
+        """Return a list of numbers from 0 to below a bound; None: it is something else."""
+        value = self._value
+        if not isinstance(value, list):
+            return None
+        right = all(type(each) is int and 0 <= each < below for each in value)
+        return value if right else None
+
     def seconds(self) -> float | None:
         """Return a time, None where it is not there."""
         value = self._value
@@ -233,9 +241,17 @@ def _address_order(field: _Field, nodes: tuple[str, ...]) -> AddressOrder:
     named = frozenset(each.text() for each in interfaces.items())
     return AddressOrder(
         address=field["address"].address(),
-        candidates=tuple(_node(each, nodes) for each in field["candidates"].items()),
+        candidates=_candidates(field["candidates"], nodes),
         interfaces=named if interfaces.given else None,
     )
+
+
+def _candidates(field: _Field, nodes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return who is counted; there are fifty times as many as addresses, so all at once."""
+    numbers = field.whole_numbers(below=len(nodes))
+    if numbers is not None:
+        return tuple([nodes[number] for number in numbers])
+    return tuple(_node(each, nodes) for each in field.items())  # says which one is wrong
 
 
 def _node(field: _Field, nodes: tuple[str, ...]) -> str:
