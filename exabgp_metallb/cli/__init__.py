@@ -13,10 +13,19 @@ import io
 import sys
 from typing import NoReturn
 
-from exabgp_metallb.cli import daemons, operating, planning, preflighting, showing
+from exabgp_metallb.cli import daemons, installing, operating, planning, preflighting, showing
 from exabgp_metallb.cli.group import NAME, VALID, commands
 
-__all__ = ["commands", "daemons", "main", "operating", "planning", "preflighting", "showing"]
+__all__ = [
+    "commands",
+    "daemons",
+    "installing",
+    "main",
+    "operating",
+    "planning",
+    "preflighting",
+    "showing",
+]
 
 
 def main() -> NoReturn:

@@ -146,8 +146,10 @@ def controller(
     """
     from exabgp_metallb.adapters.logs import LogFormat, configure  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs.control import ControllerOptions, run  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.options import KUBECONFIG_CREDENTIAL, credential  # noqa: PLC0415
 
     configure(log_level, LogFormat(log_format))
+    options["kubeconfig"] = options["kubeconfig"] or credential(KUBECONFIG_CREDENTIAL)
     run(ControllerOptions(**options))
     ctx.exit(VALID)
 
@@ -155,11 +157,18 @@ def controller(
 def node_of(**options: Any) -> "Options":  # noqa: ANN401 -- as node_options names them
     """Return the options of a node's program, and set up its logs."""
     from exabgp_metallb.adapters.logs import LogFormat, configure  # noqa: PLC0415 -- see the package
-    from exabgp_metallb.programs.options import Options, default_state_dir  # noqa: PLC0415
+    from exabgp_metallb.programs.options import (  # noqa: PLC0415 -- see the package
+        KUBECONFIG_CREDENTIAL,
+        Options,
+        credential,
+        default_state_dir,
+    )
     from exabgp_metallb.values.orders import Failback, SubnetRule  # noqa: PLC0415 -- see the package
 
     if options["manifests"] is not None and options["kubeconfig"] is not None:
         raise click.UsageError("--manifests and --kubeconfig: give one of them")
+    if options["manifests"] is None:
+        options["kubeconfig"] = options["kubeconfig"] or credential(KUBECONFIG_CREDENTIAL)
     options["l2_subnet"] = SubnetRule(options["l2_subnet"])
     options["l2_failback"] = Failback(options["l2_failback"])
     options["state_dir"] = options["state_dir"] or default_state_dir()

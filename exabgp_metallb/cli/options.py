@@ -82,7 +82,8 @@ def endpoint(
 KUBECONFIG = twin(
     "kubeconfig",
     type=click.Path(path_type=Path),
-    help="Reach the Kubernetes API by this file; without it, by the pod's own account.",
+    help="Reach the Kubernetes API by this file; without it, by the credential `kubeconfig` of a "
+    "unit, or the pod's own account.",
 )
 STATE_DIR = twin("state-dir", type=click.Path(path_type=Path), help="What is kept over a restart.")
 _LOG_OPTIONS = (

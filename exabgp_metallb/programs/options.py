@@ -12,6 +12,7 @@ from exabgp_metallb.values.objects import NodeName
 from exabgp_metallb.values.orders import Failback, SubnetRule
 
 CONF_NAME = "exabgp.conf"
+KUBECONFIG_CREDENTIAL = "kubeconfig"
 LAST_GOOD_NAME = "last-good.jsonl"
 LEASES_NAME = "leases.json"
 ORDERS_NAME = "orders.sock"
@@ -139,3 +140,10 @@ def default_state_dir() -> Path:
         return Path("/var/lib/exabgp-metallb")
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "exabgp-metallb"
+
+
+def credential(name: str) -> Path | None:
+    """Return systemd's credential of a name, None where it has given us none: systemd.exec(5)."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(folder) / name
+    return path if folder and path.exists() else None

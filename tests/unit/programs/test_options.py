@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exabgp_metallb import cli
-from exabgp_metallb.programs.options import Options, default_state_dir, written
+from exabgp_metallb.cli.daemons import node_of
+from exabgp_metallb.programs.options import Options, credential, default_state_dir, written
 
 words = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,10}", fullmatch=True)
 paths = st.builds(lambda name: Path("/srv") / name, words)
@@ -130,3 +131,19 @@ def test_the_state_directory_of_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert default_state_dir() == Path("/var/lib/exabgp-metallb")
+
+
+def test_the_kubeconfig_of_a_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Systemd's credential, where it has given one; not where a folder is followed."""
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert credential("kubeconfig") is None
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert credential("kubeconfig") is None
+    path = tmp_path / "kubeconfig"
+    path.touch()
+    given = speaker_options({"EXABGP_METALLB_STATE_DIR": str(tmp_path)})
+    assert node_of(**given).kubeconfig == path
+    given = speaker_options({"EXABGP_METALLB_MANIFESTS": str(tmp_path)})
+    assert node_of(**given).kubeconfig is None
+    given = speaker_options({"EXABGP_METALLB_KUBECONFIG": "/other"})
+    assert node_of(**given).kubeconfig == Path("/other")
