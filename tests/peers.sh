@@ -7,7 +7,7 @@
 # Without root it says what stays out and succeeds; with CI=true a missing part is a failure.
 set -eu
 
-packages="frr bird2 gobgpd etcd-server iproute2 tcpdump nftables iputils-ping iputils-arping ndisc6 buildah debootstrap"
+packages="frr bird2 gobgpd etcd-server iproute2 tcpdump nftables iputils-ping iputils-arping ndisc6 buildah debootstrap systemd-container"
 policy=/usr/sbin/policy-rc.d
 
 missing() {
