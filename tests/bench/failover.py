@@ -37,6 +37,9 @@ PORT, SERVER_PORT = 80, 8080
 SECONDS = 30.0
 BEFORE_SECONDS, AFTER_SECONDS = 0.3, 0.7
 
+Measured = tuple[float, Counter[str]]
+"""The gap in seconds, and the connections that were lost, by what came in their way."""
+
 SERVER = """
 import socket, sys
 with socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, backlog=512,
@@ -106,7 +109,7 @@ class Scene:
             if only in {None, name}:
                 node.order(Orders(node=name, addresses=orders, draining=draining))
 
-    def measure(self, fail: Callable[["Scene", Address], None]) -> tuple[float, int]:
+    def measure(self, fail: Callable[["Scene", Address], None]) -> Measured:
         """Return the gap that a failure makes, and how many connections were lost."""
         address = self.begin()
         ticks = Ticks(self.client, address, PORT)
@@ -172,15 +175,17 @@ def failures(kinds: list[str], runs: int) -> Iterator[list[str]]:
             gaps = [gap for gap, _ in measured]
             figures = (statistics.median(gaps), percentile(gaps, 95), max(gaps))
             shown = [f"{figure * 1000:.0f} ms" for figure in figures]
-            yield [kind, str(runs), *shown, str(sum(count for _, count in measured))]
+            yield [kind, str(runs), *shown, str(sum(whys.total() for _, whys in measured))]
         for node in scene.nodes.values():
             node.hang_up()
 
 
-def _told(kind: str, measured: tuple[float, int]) -> tuple[float, int]:
+def _told(kind: str, measured: Measured) -> Measured:
     """Show each run as it ends: fifty of them take minutes."""
-    gap, count = measured
-    print(f"{kind}: {gap * 1000:.0f} ms, {count} lost", file=sys.stderr)
+    gap, whys = measured
+    words = [f"{count} {why}" for why, count in sorted(whys.items())]
+    told = [f"{kind}: {gap * 1000:.0f} ms, {whys.total()} lost", *words]
+    print(", ".join(told), file=sys.stderr)
     return measured
 
 

@@ -1,10 +1,11 @@
 """A client that connects each ten milliseconds, as a program of its own that begins fast.
 
-It prints one JSON document when its stdin closes: begin and duration of each connection, null for
-one that failed.
+It prints one JSON document when its stdin closes: for each connection its begin, and "" or what
+came in its way: the name of an error, or "silence".
 """
 
 import argparse
+import errno
 import json
 import selectors
 import socket
@@ -22,7 +23,7 @@ class _Client:
         self._to = (address, port)
         self._selector = selectors.DefaultSelector()
         self._open: dict[socket.socket, float] = {}
-        self._ticks: list[tuple[float, float | None]] = []
+        self._ticks: list[tuple[float, str]] = []
 
     def run(self) -> None:
         """Tick until stdin closes, and wait for the last ones."""
@@ -53,9 +54,9 @@ class _Client:
         except BlockingIOError:
             self._open[stream] = now
             self._selector.register(stream, selectors.EVENT_WRITE)
-        except OSError:
+        except OSError as error:
             stream.close()
-            self._ticks.append((now, None))
+            self._ticks.append((now, errno.errorcode[error.errno or 0]))
 
     def _finish(self, stream: socket.socket) -> None:
         begun = self._open.pop(stream)
@@ -64,7 +65,7 @@ class _Client:
         # Reset when closed: tens of thousands in TIME_WAIT would use up the ports.
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         stream.close()
-        self._ticks.append((begun, None if failed else time.monotonic() - begun))
+        self._ticks.append((begun, errno.errorcode[failed] if failed else ""))
 
     def _give_up(self, now: float) -> None:
         for stream, begun in list(self._open.items()):
@@ -72,7 +73,7 @@ class _Client:
                 del self._open[stream]
                 self._selector.unregister(stream)
                 stream.close()
-                self._ticks.append((begun, None))
+                self._ticks.append((begun, "silence"))
 
 
 def main() -> None:

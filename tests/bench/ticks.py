@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,10 +14,10 @@ from tests.integration.nodes import clean_environment
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One connection: when it was begun, and how long it took; None: it failed."""
+    """One connection: when it was begun, and what came in its way, "" if nothing."""
 
     at: float
-    took: float | None
+    why: str
 
 
 class Ticks:
@@ -35,15 +36,15 @@ class Ticks:
     def end(self) -> list[Tick]:
         """Return every tick, the last ones of which had the time to succeed."""
         said, _ = self._child.communicate()
-        return [Tick(at, took) for at, took in json.loads(said)]
+        return [Tick(at, why) for at, why in json.loads(said)]
 
 
 def gap_seconds(ticks: list[Tick]) -> float:
     """Return the longest time without a connection that succeeded."""
-    good = [tick.at for tick in ticks if tick.took is not None]
+    good = [tick.at for tick in ticks if not tick.why]
     return max(later - earlier for earlier, later in pairwise(good))
 
 
-def lost(ticks: list[Tick]) -> int:
-    """Return how many connections failed."""
-    return sum(tick.took is None for tick in ticks)
+def lost(ticks: list[Tick]) -> Counter[str]:
+    """Return how many connections failed, by what came in their way."""
+    return Counter(tick.why for tick in ticks if tick.why)
