@@ -85,7 +85,11 @@ KUBECONFIG = twin(
     help="Reach the Kubernetes API by this file; without it, by the credential `kubeconfig` of a "
     "unit, or the pod's own account.",
 )
-STATE_DIR = twin("state-dir", type=click.Path(path_type=Path), help="What is kept over a restart.")
+STATE_DIR = twin(
+    "state-dir",
+    type=click.Path(path_type=Path, readable=False),  # what cannot be used is told with a remedy
+    help="What is kept over a restart.",
+)
 _LOG_OPTIONS = (
     twin(
         "log-level",

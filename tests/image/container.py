@@ -1,0 +1,92 @@
+"""Starts a program of the image as a container runtime would, on a host of the lab.
+
+The image's files can only be read; what is mounted over them can be written. The process has the
+user and the capabilities that it is given, no way to more (no_new_privs), and the environment of
+the image. Its process id is that of the child which the lab's host started.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ENTER = """
+root=$1 user=$2 group=$3 capabilities=$4
+shift 4
+mount --bind "$root" "$root"
+mount -o remount,bind,ro "$root"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/tmp"
+while [ "$1" != -- ]; do
+    mount --bind "$1" "$root$2"
+    shift 2
+done
+shift
+cd /
+exec chroot "$root" setpriv --reuid "$user" --regid "$group" --clear-groups --no-new-privs \
+    --bounding-set "$capabilities" --inh-caps=-all -- "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image's files and settings.
+
+    Attributes:
+        root: the folder with the files.
+        settings: as the OCI image format has them.
+    """
+
+    root: Path
+    settings: Mapping[str, Any]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that it sets."""
+        return dict(each.split("=", 1) for each in self.settings["Env"])
+
+    @property
+    def user(self) -> tuple[int, int]:
+        """The user and group that it names, which are numbers."""
+        user, group = self.settings["User"].split(":")
+        return int(user), int(group)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """How a program of the image is started.
+
+    Attributes:
+        image: whose files it sees.
+        arguments: for the entrypoint.
+        user: and group; None takes the image's.
+        capabilities: the only ones, as setpriv(1) names them.
+        mounts: by path inside, the folder or file outside.
+        environment: beside the image's.
+    """
+
+    image: Image
+    arguments: Sequence[str]
+    user: tuple[int, int] | None = None
+    capabilities: Sequence[str] = ()
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def argv(self) -> list[str]:
+        """What to start, as root."""
+        user, group = self.image.user if self.user is None else self.user
+        only = ",".join(["-all", *(f"+{name}" for name in self.capabilities)])
+        mounts = [word for inside, outside in self.mounts.items() for word in (outside, inside)]
+        return [
+            *("unshare", "--mount", "--propagation", "private", "--", "sh", "-euc", ENTER, "sh"),
+            *(str(self.image.root), str(user), str(group), only, *map(str, mounts), "--"),
+            *self.image.settings["Entrypoint"],
+            *self.arguments,
+        ]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Its whole environment."""
+        return {**self.image.environment, **self.environment}
