@@ -24,8 +24,10 @@ class Ticks:
     """`tests.bench.ticking` on a host."""
 
     def __init__(self, host: Host, address: Address, port: int) -> None:
+        where = (str(address), str(port))
         self._child = host.popen(
-            [sys.executable, "-m", "tests.bench.ticking", str(address), str(port)],
+            # Before others: a client that waits for a processor sees gaps that are none.
+            [*("nice", "-n", "-15"), sys.executable, "-m", "tests.bench.ticking", *where],
             env=clean_environment({}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
