@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 from exabgp_metallb.cli.group import REJECTED, VALID
 
 if TYPE_CHECKING:
-    from exabgp_metallb.programs.plan import Question
+    from exabgp_metallb.programs.decided import Question
     from exabgp_metallb.programs.plan_format import CheckDocument
     from exabgp_metallb.values.faults import Fault
     from exabgp_metallb.values.specs import Parsed

@@ -35,7 +35,8 @@ def plan(  # noqa: PLR0913 -- one for each option
     Exits with 0 when the configuration is valid, 1 when at least one object is rejected, 2 when the
     input cannot be read or the call is wrong.
     """
-    from exabgp_metallb.programs.plan import Question, plan_document  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.decided import Question  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.plan import plan_document  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs.plan_tables import plan_text  # noqa: PLC0415 -- see the package
 
     question = Question(
@@ -69,11 +70,8 @@ def check(
 
     Exits as `plan` does.
     """
-    from exabgp_metallb.programs.plan import (  # noqa: PLC0415 -- see the package
-        Question,
-        check_document,
-        decide,
-    )
+    from exabgp_metallb.programs.decided import Question, decide  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.plan import check_document  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs.plan_tables import check_text  # noqa: PLC0415 -- see the package
 
     question = Question(namespace=namespace, lb_class=lb_class)
@@ -102,7 +100,8 @@ def render(
     Exits as `plan` does; what is wrong is told on standard error.
     """
     from exabgp_metallb.programs import render as program  # noqa: PLC0415 -- see the package
-    from exabgp_metallb.programs.plan import Question, check_document  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.decided import Question  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.plan import check_document  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs.plan_tables import check_text  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs.terminal import write  # noqa: PLC0415 -- see the package
 
@@ -147,11 +146,8 @@ def convert(
     from exabgp_metallb.parsing.objects import parse  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs import terminal  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs.convert import converted  # noqa: PLC0415 -- see the package
-    from exabgp_metallb.programs.plan import (  # noqa: PLC0415 -- see the package
-        Question,
-        check_document,
-        decide,
-    )
+    from exabgp_metallb.programs.decided import Question, decide  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.plan import check_document  # noqa: PLC0415 -- see the package
     from exabgp_metallb.programs.plan_tables import check_text  # noqa: PLC0415 -- see the package
 
     resources = converted(trees(files), namespace=namespace)

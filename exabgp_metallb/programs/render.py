@@ -6,7 +6,7 @@ from dataclasses import replace
 from exabgp_metallb.adapters.exabgp import conf
 from exabgp_metallb.decisions.sessions import sessions_of
 from exabgp_metallb.errors import UsageError
-from exabgp_metallb.programs.plan import Decided, Question, decide
+from exabgp_metallb.programs.decided import Decided, Question, decide
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
 from exabgp_metallb.values.faults import Fault
 from exabgp_metallb.values.intent import Password

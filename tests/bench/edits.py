@@ -16,7 +16,8 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from exabgp_metallb.adapters.exabgp import conf
 from exabgp_metallb.decisions.sessions import sessions_of
 from exabgp_metallb.parsing.objects import parse
-from exabgp_metallb.programs.plan import Question, decide, plan_document
+from exabgp_metallb.programs.decided import Question, decide
+from exabgp_metallb.programs.plan import plan_document
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
 from exabgp_metallb.values.specs import Parsed
 from tests.bench.figures import spread

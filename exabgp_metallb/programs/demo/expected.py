@@ -13,8 +13,9 @@ from pathlib import Path
 from exabgp_metallb.adapters.files.manifests import read
 from exabgp_metallb.decisions.sessions import node_address
 from exabgp_metallb.errors import UsageError
+from exabgp_metallb.programs.decided import Question, decide
 from exabgp_metallb.programs.demo.table import BgpPath, RouteKey, Routes
-from exabgp_metallb.programs.plan import Question, decide, plan_document
+from exabgp_metallb.programs.plan import plan_document
 from exabgp_metallb.programs.plan_format import NodePlan, PlanDocument, RouteRow, SessionRow
 from exabgp_metallb.values.addresses import Address, Family
 from exabgp_metallb.values.objects import Node, NodeName

@@ -10,7 +10,8 @@ import pytest
 
 from exabgp_metallb.adapters.files.manifests import read
 from exabgp_metallb.errors import UsageError
-from exabgp_metallb.programs.plan import Question, plan_document
+from exabgp_metallb.programs.decided import Question
+from exabgp_metallb.programs.plan import plan_document
 from exabgp_metallb.programs.plan_format import PlanDocument
 from exabgp_metallb.programs.plan_tables import plan_text
 from exabgp_metallb.programs.terminal import json_text

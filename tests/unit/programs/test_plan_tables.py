@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from exabgp_metallb.adapters.files.manifests import read
-from exabgp_metallb.programs.plan import Question, plan_document
+from exabgp_metallb.programs.decided import Question
+from exabgp_metallb.programs.plan import plan_document
 from exabgp_metallb.programs.plan_format import CheckDocument, FaultRow, NodePlan, PlanDocument
 from exabgp_metallb.programs.plan_tables import check_text, plan_text
 
