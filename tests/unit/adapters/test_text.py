@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exabgp_metallb.adapters.exabgp import text
@@ -375,6 +375,7 @@ def test_exabgp_reads_a_withdrawal_as_it_was_meant(
     assert all(replace(a, next_hop=None) == Attributes() for _, a in routes)
 
 
+@settings(deadline=None)  # ExaBGP's parser reads a configuration each time
 @given(batches())
 @example(WORST)
 def test_what_exabgp_shows_is_what_it_was_told(batch: tuple[Attributes, Sequence[Prefix]]) -> None:
