@@ -1,0 +1,68 @@
+"""From the creation of a Service with ready pods to the first page that a client gets.
+
+    python -m tests.bench.first_request [--runs 5] [--policy Cluster]               needs root
+
+The system is the one of tests/system. The address is chosen beforehand, so that the client can ask
+for it all the while, 200 times a second, from before the Service is created. The time begins with
+the request to the API, as `kubectl apply` sends it, and ends with the whole answer: allocation,
+EndpointSlices, kube-proxy's rules and the route are in it.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from ipaddress import ip_network
+
+from tests.bench.figures import percentile, table
+from tests.integration.lab.network import Lab
+from tests.integration.lab.waiting import wait_for
+from tests.kube.client import reference
+from tests.system.cluster import POOLS, Cluster, cluster, load_balancer
+from tests.system.fetches import Fetches
+from tests.system.scene import APP, furnish
+
+SECONDS = 60.0
+RATE = 200.0
+FIRST = 100  # of the addresses of the pool that are asked for
+PAUSE_SECONDS = 1.5  # kube-proxy waits a second between two rounds of its own
+
+
+def measure(place: Cluster, number: int, policy: str) -> float:
+    """Return the seconds of one run."""
+    name, address = f"first-{number}", str(ip_network(POOLS["routed"][0])[FIRST + number])
+    service = load_balancer(name, pool="routed", policy=policy, app=APP)
+    service["metadata"]["annotations"] = {"metallb.io/loadBalancerIPs": address}
+    service["spec"]["ipFamilyPolicy"] = "SingleStack"
+    time.sleep(PAUSE_SECONDS)
+    with Fetches(place.client, [address], rate=RATE) as fetches:
+        assert len(fetches.lost) == len(fetches.all)
+        began = time.monotonic()
+        place.api.client.create(service)
+        wait_for(lambda: len(fetches.lost) < len(fetches.all), SECONDS, place.lab.report)
+    place.api.client.delete(reference("v1", "Service", name, "default"))
+    wait_for(lambda: ip_network(address) not in place.router.fib(), SECONDS, "the end of the route")
+    return min(each.began + each.took for each in fetches.all if each.took is not None) - began
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--policy", choices=["Cluster", "Local"], default="Cluster")
+    arguments = parser.parse_args()
+    with Lab() as lab, cluster(lab) as place:
+        furnish(place)
+        seconds = []
+        for number in range(arguments.runs):
+            seconds.append(measure(place, number, arguments.policy))
+            print(f"{seconds[-1]:.3f} s", flush=True)
+    figures = (statistics.median(seconds), percentile(seconds, 95), max(seconds))
+    row = [arguments.policy, str(len(seconds)), *(f"{figure:.2f} s" for figure in figures)]
+    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
+    print(f"\n{table(['policy', 'runs', 'median', 'p95', 'worst'], [row])}")
+    print(f"\nload of the machine at the end: {load}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""What clients of the whole system lose while its parts are restarted, drained, or lost.
+
+    python -m tests.bench.system [--ways agents controllers ...] [--runs 3]          needs root
+
+The system is the one of tests/system: a real control plane, kube-proxy on three nodes, FRR, and our
+programs by their manifests. A client beyond the router and a host beside the nodes fetch pages, 50
+a second together, over Services announced by BGP, on layer 2 and in both modes, in both families.
+Lost is a request without an answer within three seconds, delayed one that took over half a second.
+"""
+
+import argparse
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from tests.bench.figures import table
+from tests.integration.lab.network import Lab
+from tests.integration.lab.waiting import wait_for
+from tests.integration.nodes import PROGRAM, children
+from tests.kube.rendered import NAMESPACE
+from tests.system.cluster import Cluster, Node, cluster
+from tests.system.fetches import RATE, Fetches
+from tests.system.scene import furnish, wait_all_serve
+
+SECONDS = 120.0
+AROUND_SECONDS = 2.0  # of requests before something happens, and after all is well again
+API_AWAY_SECONDS = 10.0
+LOST_SECONDS = 15.0  # the hold time is nine
+BRIDGED = ("bridged", "bridged-local", "both")
+
+
+def agents(place: Cluster) -> None:
+    """Replace each node's pod, one after the other; each drains before it ends."""
+    for node in place.nodes:
+        node.restart()
+        wait_all_serve(place)
+
+
+def upgrade(place: Cluster) -> None:
+    """Restart each `run` without a drain: graceful restart has the routers wait."""
+    for node in place.nodes:
+        node.speaker.upgrade()
+        wait_sessions(place)
+
+
+def exabgp(place: Cluster) -> None:
+    """Kill each ExaBGP; `run` starts it anew."""
+    for node in place.nodes:
+        os.kill(below(node), signal.SIGKILL)
+        wait_sessions(place)
+
+
+def responders(place: Cluster) -> None:
+    """Restart each responder; others take its addresses over before it ends."""
+    for node in place.nodes:
+        node.responder.upgrade()
+
+
+def controllers(place: Cluster) -> None:
+    """Replace each controller."""
+    for each in place.controllers:
+        each.upgrade()
+
+
+def api(place: Cluster) -> None:
+    """Have the API server away for a while."""
+    place.api.stop()
+    time.sleep(API_AWAY_SECONDS)
+    place.api.start()
+
+
+def drain(place: Cluster) -> None:
+    """Drain a node and undo that, by the command that people use."""
+    node = place.nodes[0]
+    words = ["--kubeconfig", str(place.api.admin_kubeconfig), "--namespace", NAMESPACE]
+    command = [*PROGRAM, "drain", node.name, *words]
+    control = place.lab.hosts["control"]
+    control.run([*command, "--wait"], SECONDS)
+    control.run([*command, "--undo"], SECONDS)
+    wait_all_serve(place)
+
+
+def lost(place: Cluster) -> None:
+    """Lose every frame of a node, as without power."""
+    node = place.nodes[0]
+    node.host.cut()
+    time.sleep(LOST_SECONDS)
+    node.host.mend()
+    wait_all_serve(place)
+
+
+WAYS: Mapping[str, tuple[Callable[[Cluster], None], float]] = {
+    "agents": (agents, 5.0),
+    "responders": (responders, 5.0),
+    "controllers": (controllers, 5.0),
+    "api": (api, 5.0),
+    "drain": (drain, 5.0),
+    "lost": (lost, 5.0),
+    "upgrade": (upgrade, 0.0),
+    "exabgp": (exabgp, 0.0),
+}
+"""What happens, and the drain's seconds of that cluster."""
+
+
+def below(node: Node) -> int:
+    """Return the id of the ExaBGP of a node."""
+    return wait_for(
+        lambda: children(node.speaker.daemon.pid, "server"), SECONDS, "an ExaBGP of the node"
+    )[0]
+
+
+def wait_sessions(place: Cluster) -> None:
+    """Wait until all sessions are up and all agents ready."""
+    place.router.wait_established(timeout=SECONDS)
+    for node in place.nodes:
+        node.wait_ready()
+
+
+def measure(place: Cluster, name: str) -> list[str]:
+    """Let something happen, and return a row about the requests meanwhile."""
+    names = ("routed-local", *BRIDGED[1:]) if name == "lost" else tuple(place.services)
+    # Of a lost node's pods kube-proxy hears when the kubelet is missed, after 40 s: with Cluster
+    # they are Kubernetes' to lose.
+    beyond = [each for service in names for each in place.services[service]]
+    beside = [each for service in names if service in BRIDGED for each in place.services[service]]
+    wait_all_serve(place)
+    wait_sessions(place)
+    with ExitStack() as stack:
+        client = stack.enter_context(Fetches(place.client, beyond, rate=RATE / 2))
+        neighbor = stack.enter_context(Fetches(place.neighbor, beside, rate=RATE / 2))
+        client.wait(int(AROUND_SECONDS * RATE / 2))
+        began = time.monotonic()
+        WAYS[name][0](place)
+        took = time.monotonic() - began
+        client.wait(int(AROUND_SECONDS * RATE / 2))
+    told = "; ".join(each.told() for each in (client, neighbor) if each.lost)
+    return [
+        name,
+        f"{took:.0f} s",
+        str(len(client.all) + len(neighbor.all)),
+        str(len(client.lost)),
+        str(len(neighbor.lost)),
+        str(len(client.delayed) + len(neighbor.delayed)),
+        f"{max(client.span_seconds(), neighbor.span_seconds()):.1f} s",
+        told or "-",
+    ]
+
+
+HEAD = ("what", "took", "requests", "lost beyond", "lost beside", "delayed", "span", "which")
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--runs", type=int, default=1)
+    arguments = parser.parse_args()
+    rows = []
+    for drain_seconds in sorted({WAYS[name][1] for name in arguments.ways}, reverse=True):
+        with Lab() as lab, cluster(lab, drain_seconds=drain_seconds) as place:
+            furnish(place)
+            for name in arguments.ways:
+                if WAYS[name][1] == drain_seconds:
+                    for _ in range(arguments.runs):
+                        rows.append(measure(place, name))
+                        print(" | ".join(rows[-1]), flush=True)
+    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
+    print(f"\n{table(HEAD, rows)}\n\nload of the machine at the end: {load}")
+
+
+if __name__ == "__main__":
+    main()
