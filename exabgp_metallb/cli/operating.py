@@ -1,14 +1,69 @@
-"""Commands for who runs it: drain, status."""
+"""Commands for who runs it: explain, drain, status."""
 
 from pathlib import Path
 
 import click
 
-from exabgp_metallb.cli.documents import print_document
+from exabgp_metallb.cli.documents import print_document, read
 from exabgp_metallb.cli.group import REJECTED, VALID, Failure, commands
-from exabgp_metallb.cli.options import STATE_DIR, output_option, twin
+from exabgp_metallb.cli.options import STATE_DIR, cluster_options, output_option, twin
 
 STATUS_SECONDS = 40.0  # a speaker that is busy answers within 30
+
+_KUBECONFIG = twin(
+    "kubeconfig",
+    type=click.Path(path_type=Path),
+    help="Reach the Kubernetes API by this file; without it as kubectl does, or a pod.",
+)
+
+
+@commands.command()
+@click.argument("service", metavar="NAMESPACE/SERVICE")
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    multiple=True,
+    metavar="FILE_OR_DIR",
+    help="Manifests to look at instead of a cluster; - for standard input; may be repeated.",
+)
+@_KUBECONFIG
+@cluster_options
+@output_option
+@click.pass_context
+def explain(
+    ctx: click.Context,
+    *,
+    service: str,
+    files: tuple[str, ...],
+    kubeconfig: Path | None,
+    namespace: str,
+    lb_class: str | None,
+    form: str,
+) -> None:
+    """Say why a Service is announced, or is not.
+
+    For each node and protocol the first rule that stopped or allowed it, from the objects in the
+    cluster, or in manifests.
+
+    Exits with 0 when it is announced, 1 when it is not, 2 when there is no such Service.
+    """
+    from exabgp_metallb.programs.decided import Question  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.explain import (  # noqa: PLC0415 -- see the package
+        explain,
+        explanation_text,
+    )
+    from exabgp_metallb.programs.live import read_cluster  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.values.objects import ObjectName  # noqa: PLC0415 -- see the package
+
+    if files and kubeconfig is not None:
+        raise click.UsageError("--file and --kubeconfig: give one of them")
+    question = Question(namespace=namespace, lb_class=lb_class)
+    objects = read(files, question)[0] if files else read_cluster(kubeconfig, namespace)
+    home, _, name = service.rpartition("/")
+    document = explain(objects, ObjectName(home or "default", name), question)
+    print_document(document, form, explanation_text)
+    ctx.exit(VALID if document["announced"] else REJECTED)
 
 
 @commands.command()
@@ -21,11 +76,7 @@ STATUS_SECONDS = 40.0  # a speaker that is busy answers within 30
     type=click.FloatRange(min=0, max=86400),
     help="With --local: how long routers are given; without it --drain-seconds of the node.",
 )
-@twin(
-    "kubeconfig",
-    type=click.Path(path_type=Path),
-    help="Reach the Kubernetes API by this file; without it as kubectl does, or a pod.",
-)
+@_KUBECONFIG
 @twin("namespace", default="metallb-system", help="With --wait: where a node's status stands.")
 @STATE_DIR
 def drain(  # noqa: PLR0913 -- one for each option

@@ -1,10 +1,8 @@
 """`exabgp-metallb drain`: ask a cluster, or the speaker on this machine, to drain a node."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -64,9 +62,7 @@ def drain_node(node: NodeName, cluster: Cluster, *, undo: bool, wait: bool) -> s
         UsageError: there is no such Node.
         Error: it takes too long.
     """
-    path = cluster.kubeconfig or _usual_kubeconfig()
-    load = config.in_cluster if path is None else partial(config.kubeconfig, path)
-    connection = Connection(load, now=time.monotonic)
+    connection = Connection(config.usual(cluster.kubeconfig), now=time.monotonic)
     try:
         send(connection, annotation(node, undo=undo), seconds=ANSWER_SECONDS)
         if wait:
@@ -96,13 +92,6 @@ def _told(connection: Connection, author: Author) -> Iterator[str]:
         items = send(connection, listing(author, kind), seconds=ANSWER_SECONDS).get("items")
         if items:
             yield f"{len(items)} {kind.value} objects"
-
-
-def _usual_kubeconfig() -> Path | None:
-    """Return the first file that kubectl would read."""
-    named = [word for word in os.environ.get("KUBECONFIG", "").split(os.pathsep) if word]
-    paths = [Path(word) for word in named] or [Path.home() / ".kube" / "config"]
-    return next((path for path in paths if path.exists()), None)
 
 
 def drain_here(control: Path, *, undo: bool, wait: bool, seconds: float | None) -> str:

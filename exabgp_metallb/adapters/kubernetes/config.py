@@ -6,8 +6,10 @@ costs some 30 MiB and a quarter of a second, and whoever reads manifests never n
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,19 @@ def kubeconfig(path: str | Path, *, context: str | None = None) -> Configuration
     if said:  # a credential plugin that fails is no error to the package: it goes on as anonymous
         raise SourceError(f"kubeconfig {path}: context {chosen!r}: {'; '.join(said)}")
     return configuration
+
+
+def usual(path: Path | None) -> Load:
+    """Return how a person's command reaches a cluster: by a file, as kubectl would, or as a pod.
+
+    Args:
+        path: of a kubeconfig; None takes the first file that kubectl would read.
+    """
+    if path is None:
+        named = [word for word in os.environ.get("KUBECONFIG", "").split(os.pathsep) if word]
+        paths = [Path(word) for word in named] or [Path.home() / ".kube" / "config"]
+        path = next((each for each in paths if each.exists()), None)
+    return in_cluster if path is None else partial(kubeconfig, path)
 
 
 def _content(path: Path) -> dict[str, Any]:
