@@ -173,7 +173,7 @@ def _bare(where: Place, routes: int) -> str:
 def sustained(arguments: argparse.Namespace) -> None:
     """Print latency and processor time at a steady rate of changes."""
     with place(1) as where:
-        scene = _standing(where, arguments.services)
+        scene = _standing(where, arguments)
         pids = {"speaker": scene.node.speaker_pid(), "ExaBGP": scene.node.exabgp_pid()}
         with Capture(where.router) as capture:
             before = {name: _processor_seconds(pid) for name, pid in pids.items()}
@@ -195,7 +195,7 @@ def sustained(arguments: argparse.Namespace) -> None:
 def returning(arguments: argparse.Namespace) -> None:
     """Print how long changes take at one peer while another one is sent the whole table."""
     with place(2) as where:
-        scene = _standing(where, arguments.services)
+        scene = _standing(where, arguments)
         away, stays = where.pairs
         rows: list[list[str]] = []
         with Capture(where.router) as capture:
@@ -216,11 +216,11 @@ def returning(arguments: argparse.Namespace) -> None:
     print(table([f"{arguments.services} routes held", "changes", "median", "p99", "most"], rows))
 
 
-def _standing(where: Place, services: int) -> Cluster:
-    scene = Cluster(where, services)
+def _standing(where: Place, arguments: argparse.Namespace) -> Cluster:
+    scene = Cluster(where, arguments.services)
     scene.node.start()
-    where.wait_table(services)
-    time.sleep(CALM_SECONDS)
+    where.wait_table(arguments.services)
+    time.sleep(arguments.calm)
     return scene
 
 
@@ -261,6 +261,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rate", type=int, default=200)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--calm", type=float, default=CALM_SECONDS, help="seconds after a start")
     arguments = parser.parse_args()
     {"bulk": bulk, "sustained": sustained, "returning": returning}[arguments.what](arguments)
 

@@ -64,6 +64,9 @@ def test_replies_are_counted() -> None:
         ("start --services 50 --pairs 1", "ratio of the medians"),
         ("latency --services 50 --changes 5 --burst 20 --calm 0", "20 other endpoints change"),
         ("memory --services 0 50 --calm 0", "PSS"),
+        ("peers bulk --services 500 --peers 1 2 --rounds 1", "ratio"),
+        ("peers sustained --services 50 --rate 20 --seconds 2 --calm 0", "rename to UPDATE"),
+        ("peers returning --services 50 --calm 0", "the other peer comes back"),
     ],
 )
 def test_a_node_is_measured(command: str, told: str) -> None:
