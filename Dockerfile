@@ -27,15 +27,19 @@ RUN python3 -m pip --python /opt/exabgp-metallb/bin/python install --no-cache-di
 
 FROM ${BASE}
 # Of FRR only bfdd, and zebra, which tells it of interfaces: no second BGP speaker is in here.
-# The account has a name, since ExaBGP asks for the name of the user that it runs as.
+# The account has a name, since ExaBGP asks for the name of the user that it runs as. FRR's groups
+# have the numbers that manifests name; its package takes them as it finds them.
 RUN groupadd --gid 10001 exabgp-metallb \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/exabgp-metallb \
       --shell /usr/sbin/nologin exabgp-metallb \
+ && groupadd --system --gid 901 frrvty \
+ && groupadd --system --gid 902 frr \
  && apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
       frr python3 \
  && find /usr/lib/frr -type f ! -name bfdd ! -name zebra -delete \
- && install -d -o 10001 -g 10001 -m 0750 /var/lib/exabgp-metallb /run/exabgp-metallb \
+ && install -d -o 10001 -g 10001 -m 0750 \
+      /var/lib/exabgp-metallb /run/exabgp-metallb /run/exabgp-metallb-bfd \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* /usr/share/doc/* /usr/share/man/*
 COPY --from=build /opt/exabgp-metallb /opt/exabgp-metallb
 ENV PATH=/opt/exabgp-metallb/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -246,6 +246,13 @@ def capability(_options: Options) -> Findings:
         yield Finding(check="capability", result=Result.OK, message="CAP_NET_RAW is there")
 
 
+def lacking_capabilities(wanted: Mapping[str, int]) -> tuple[str, ...]:
+    """Return which of these capabilities, by name and number, this process does not have."""
+    told = Path("/proc/self/status").read_text()
+    mask = int(told.partition("CapEff:")[2].split()[0], 16)
+    return tuple(name for name, number in wanted.items() if not mask >> number & 1)
+
+
 def port(_options: Options) -> Findings:
     """Look whether somebody's own ExaBGP can listen where its environment has it listen."""
     place = _setting(EXABGP_BIND)

@@ -17,7 +17,14 @@ from exabgp_metallb.errors import SourceError
 from exabgp_metallb.programs import tenure
 from exabgp_metallb.programs.bfd_daemons import AUTO, Need, not_installed
 from exabgp_metallb.programs.options import Options
-from exabgp_metallb.programs.preflight import Check, Finding, Findings, Result, Role
+from exabgp_metallb.programs.preflight import (
+    Check,
+    Finding,
+    Findings,
+    Result,
+    Role,
+    lacking_capabilities,
+)
 from exabgp_metallb.programs.speaker import LATER_KIND
 from exabgp_metallb.programs.start import CLUSTER_KINDS
 
@@ -25,6 +32,9 @@ WEBHOOKS = (
     "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/"
     "metallb-webhook-configuration"
 )
+BFDD_CAPABILITIES = {"CAP_NET_BIND_SERVICE": 10, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}
+"""What bfdd insists on at its start (bfdd.c), by number in <linux/capability.h>."""
+
 SHOWN = 5  # fields in one message; who lacks more lacks the whole definition
 
 _STATES = ("bgpsessionstates", "configurationstates", "servicebgpstatuses", "servicel2statuses")
@@ -213,18 +223,30 @@ class _Cluster:
         answer = found(connection, KINDS["BGPPeer"].path(options.namespace)) or {}
         specs = (peer.get("spec") or {} for peer in answer.get("items") or ())
         used = any(spec.get("bfdProfile") for spec in specs)
-        missing = not_installed(Need.ZEBRA_TOO) if used else ()
-        for program in missing:
+        faults = [*_bfd_faults()] if used else []
+        for message, remedy in faults:
             yield Finding(
                 check="bfd",
                 result=Result.WARNING,
-                message=f"{program} is not installed, and a BGPPeer has a BFDProfile: its session "
-                "runs without BFD",
-                remedy="install Debian's package frr, or set --bfd",
+                message=f"a BGPPeer has a BFDProfile, and its session runs without BFD: {message}",
+                remedy=remedy,
             )
-        if not missing:
-            message = "bfdd and zebra are installed" if used else "no BGPPeer has a BFDProfile"
+        if not faults:
+            message = "bfdd can be started" if used else "no BGPPeer has a BFDProfile"
             yield Finding(check="bfd", result=Result.OK, message=message)
+
+
+def _bfd_faults() -> Iterator[tuple[str, str]]:
+    """Yield why FRR's daemons cannot be started, with the remedy."""
+    for program in not_installed(Need.ZEBRA_TOO):
+        yield f"{program} is not installed", "install Debian's package frr, or set --bfd"
+    if lacking := lacking_capabilities(BFDD_CAPABILITIES):
+        remedy = (
+            "run it by itself, and name the folder of its sockets by --bfd: "
+            "etc/kubernetes/components/bfd, or speaker.bfd.enabled of the chart, or the unit "
+            "exabgp-metallb-bfd"
+        )
+        yield f"bfdd does not start without {', '.join(lacking)}", remedy
 
 
 def _unanswered(check: str, error: SourceError, remedy: str) -> Finding:

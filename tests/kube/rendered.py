@@ -1,5 +1,6 @@
 """The manifests that we ship, as kustomize and Helm render them, and what their containers run."""
 
+import os
 import re
 import subprocess
 import tempfile
@@ -45,6 +46,18 @@ def kustomize(folder: Path) -> list[Object]:
 def overlay(name: str) -> list[Object]:
     """Return the objects of one of our overlays."""
     return kustomize(KUBERNETES / "overlays" / name)
+
+
+def together(*parts: str) -> list[Object]:
+    """Return the objects of an overlay with components, each by its folder in etc/kubernetes."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder).resolve()
+        paths = {part: os.path.relpath(KUBERNETES / part, here) for part in parts}
+        components = [path for part, path in paths.items() if part.startswith("components/")]
+        resources = [path for path in paths.values() if path not in components]
+        text = yaml.safe_dump({"resources": resources, "components": components})
+        (here / "kustomization.yaml").write_text(text)
+        return kustomize(here)
 
 
 def helm(values: Mapping[str, Any] | None = None, *, namespace: str = NAMESPACE) -> list[Object]:

@@ -23,11 +23,17 @@ FIELDS = {
     "status.podIP": "2001:db8::1",
 }
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
+CAPABILITIES = {
+    "responder": ["NET_RAW"],
+    "bfdd": ["NET_BIND_SERVICE", "NET_RAW", "SETGID", "SETUID", "SYS_ADMIN"],
+}
 FORMS: dict[str, Mapping[str, Any]] = {
     "defaults": {},
     "bgp": {"speaker": {"layer2": {"enabled": False}}},
     "l2": {"speaker": {"bgp": {"enabled": False}}},
     "host-units": {"speaker": {"enabled": False}},
+    "bfd": {"speaker": {"bfd": {"enabled": True}, "layer2": {"enabled": False}}},
+    "podmonitor": {"prometheus": {"podMonitor": {"enabled": True}}},
     "everything else": {
         "imagePullSecrets": [{"name": "registry"}],
         "fullnameOverride": "lb",
@@ -50,6 +56,7 @@ FORMS: dict[str, Mapping[str, Any]] = {
             "drainSeconds": 30,
             "tolerateMaster": False,
             "layer2": {"subnet": "require", "failback": "sticky"},
+            "bfd": {"enabled": True},
             "image": {"tag": "1.2.4", "pullPolicy": "Always"},
             "serviceAccount": {"annotations": {"team": "network"}},
         },
@@ -84,6 +91,7 @@ def test_the_api_takes_all_objects(name: str, cluster: ApiServer) -> None:
     client = cluster.client
     client.apply(reference("v1", "Namespace", rendered.NAMESPACE))
     objects = of(name)
+    objects = [each for each in objects if each["kind"] != "PodMonitor"]  # the Operator's own
     for each in objects:
         client.dry_run(each)
     for each in objects:
@@ -94,17 +102,24 @@ def test_the_api_takes_all_objects(name: str, cluster: ApiServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "overlay"),
-    [("defaults", "both"), ("bgp", "bgp"), ("l2", "l2"), ("host-units", "host-units")],
+    ("form", "parts"),
+    [
+        ("defaults", ["overlays/both"]),
+        ("bgp", ["overlays/bgp"]),
+        ("l2", ["overlays/l2"]),
+        ("host-units", ["overlays/host-units"]),
+        ("bfd", ["overlays/bgp", "components/bfd"]),
+        ("podmonitor", ["overlays/both", "components/podmonitor"]),
+    ],
 )
-def test_chart_and_kustomization_are_the_same(form: str, overlay: str) -> None:
+def test_chart_and_kustomization_are_the_same(form: str, parts: list[str]) -> None:
     """Object by object, but for what Helm has its own way with.
 
     The namespace is that of the release, which Helm makes itself; the definitions are marked to
     stay when the release goes; a long-lived token is only asked for by who applies that overlay.
     """
     chart = {_name(each): each for each in rendered.helm(FORMS[form])}
-    kustomization = {_name(each): each for each in rendered.overlay(overlay)}
+    kustomization = {_name(each): each for each in rendered.together(*parts)}
     for name in ("Namespace metallb-system", "Secret exabgp-metallb-speaker"):
         kustomization.pop(name, None)
     for each in chart.values():
@@ -120,10 +135,7 @@ def _name(each: Object) -> str:
 
 
 def _in_order(value: Any) -> Any:  # noqa: ANN401 -- whatever YAML holds
-    """Return a value whose lists of named things are in order of their names.
-
-    Variables are not: one refers to those before it.
-    """
+    """Return a value whose lists of named things are in order of their names."""
     if isinstance(value, dict):
         return {key: _in_order(each) for key, each in value.items()}
     if not isinstance(value, list):
@@ -162,6 +174,8 @@ def test_our_commands_take_what_containers_are_given() -> None:
     """Arguments and environment of each container are read by the command that it runs."""
     seen = set()
     for name, container in every_container():
+        if container.name == "bfdd":  # tests/image starts it
+            continue
         entrypoint, command, *arguments = container.command
         seen.add((command, *arguments))
         context = f"{name}: {container.workload} {container.name}"
@@ -188,7 +202,7 @@ def test_our_commands_take_what_containers_are_given() -> None:
 
 
 def test_each_container_has_the_least_that_it_needs() -> None:
-    """No root but the responder, no token for it, nothing that can be written but volumes."""
+    """No root where no capability is, no token where one is, and volumes alone can be written."""
     for name, container in every_container():
         context = f"{name}: {container.workload} {container.name}"
         security = container.security
@@ -198,8 +212,8 @@ def test_each_container_has_the_least_that_it_needs() -> None:
         added = security["capabilities"].get("add", [])
         assert security["capabilities"]["drop"] == ["ALL"], context
         assert security["runAsGroup"] == 10001, context
-        if container.name == "responder":
-            assert (added, security["runAsUser"]) == (["NET_RAW"], 0), context
+        if container.name in CAPABILITIES:
+            assert (added, security["runAsUser"]) == (CAPABILITIES[container.name], 0), context
             assert TOKEN not in container.mounts, context
         else:
             assert (added, security["runAsUser"], security["runAsNonRoot"]) == ([], 10001, True)

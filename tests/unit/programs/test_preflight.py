@@ -283,3 +283,11 @@ def _fields(prefix: str, schema: Mapping[str, Any]) -> set[str]:
     found = {f"{prefix}.{name}" for name in schema.get("properties", {})}
     inner = schema.get("properties", {}).get("serviceAllocation")
     return found | (_fields(f"{prefix}.serviceAllocation", inner) if inner else set())
+
+
+def test_capabilities_of_this_process() -> None:
+    """The kernel's own word: nobody has capability 63, which is none."""
+    assert preflight.lacking_capabilities({"none": 63}) == ("none",)
+    assert preflight.lacking_capabilities({}) == ()
+    if os.geteuid() == 0:
+        assert preflight.lacking_capabilities({"CAP_CHOWN": 0}) == ()
