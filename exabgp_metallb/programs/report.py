@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from loguru import logger
 
 from exabgp_metallb.adapters.exabgp import dialogue as say
+from exabgp_metallb.adapters.exabgp.neighbors import NEIGHBOR_CHANGES, SENT, ConfiguredNeighbor
 from exabgp_metallb.adapters.exabgp.notifications import (
     NO_CONNECTION,
     explain,
@@ -45,6 +46,7 @@ class Report:
         self._restless_told: dict[Address, float] = {}
         self._nodes: Collection[str] | None = None
         self._down_since: dict[Address, float] = {}  # monotonic seconds
+        self._not_json_told = False
 
     @staticmethod
     def version(version: str) -> None:
@@ -165,6 +167,44 @@ class Report:
             if now - since >= SILENT_SECONDS and neighbor not in self._failed:
                 self._failed.add(neighbor)
                 self._no_session(down[neighbor], f"{NO_CONNECTION}; is the password the same?")
+
+    @staticmethod
+    def neighbors(neighbors: Iterable[ConfiguredNeighbor], process: str) -> None:
+        """Tell what somebody's own exabgp.conf lacks for our process."""
+        ours = [neighbor for neighbor in neighbors if process in neighbor.processes]
+        if not ours:
+            logger.error(
+                "no neighbor in exabgp.conf names process {} in its api section: add `api {{ "
+                "processes [ {} ]; neighbor-changes; send {{ parsed; update; }} }}`",
+                process,
+                process,
+            )
+        for neighbor in ours:
+            if (process, NEIGHBOR_CHANGES) not in neighbor.reports:
+                logger.error(
+                    "neighbor {} in exabgp.conf does not say when its session is up, and is sent "
+                    "nothing: add `neighbor-changes;` to its api section",
+                    neighbor.address,
+                )
+            elif (process, SENT) not in neighbor.reports:
+                logger.warning(
+                    "neighbor {} in exabgp.conf does not say what was sent to it, so a route that "
+                    "changes twice waits a second: add `send {{ parsed; update; }}` to its api "
+                    "section",
+                    neighbor.address,
+                )
+
+    def not_json(self, notice: say.NotJson, process: str) -> None:
+        """Tell, once, that ExaBGP's events cannot be read."""
+        if self._not_json_told:
+            return
+        self._not_json_told = True
+        logger.error(
+            "ExaBGP tells of neighbors in words, `{}`, and so no session is seen to be up: write "
+            "`encoder json;` in process {} of exabgp.conf and restart ExaBGP",
+            notice.line,
+            process,
+        )
 
     @staticmethod
     def repaired(notice: say.Repaired, who: str) -> None:

@@ -372,6 +372,8 @@ class Speaker:
         elif isinstance(notice, say.Greeted):
             self._version = notice.version
             self._report.version(notice.version)
+        elif isinstance(notice, say.NotJson):
+            self._report.not_json(notice, self._settings.process)
         elif isinstance(notice, say.Ending):
             logger.info("ExaBGP is shutting down")
 
@@ -390,13 +392,7 @@ class Speaker:
 
     def _adopt(self, neighbors: tuple[ConfiguredNeighbor, ...]) -> None:
         """Serve the neighbors of somebody's own exabgp.conf that are for us."""
-        if not any(map(self._is_for_us, neighbors)):
-            logger.error(
-                "no neighbor in exabgp.conf names process {} in its api section: add `api {{ "
-                "processes [ {} ]; neighbor-changes; send {{ parsed; update; }} }}`",
-                self._settings.process,
-                self._settings.process,
-            )
+        self._report.neighbors(neighbors, self._settings.process)
         self._routes.decide_anew()
 
     def _is_for_us(self, neighbor: ConfiguredNeighbor) -> bool:

@@ -5,6 +5,7 @@ import shlex
 import signal
 import sys
 from ipaddress import IPv4Address, ip_network
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from tests.integration.nodes import clean_environment
 
 pytestmark = pytest.mark.netns
 
+ETC = Path(__file__).parents[2] / "etc" / "exabgp"
 ROUTER_ASN, NODE_ASN = 64512, 64513
 THEIRS, ALL, FIRST, SECOND = ("203.0.113.7/32", "192.0.2.1/32", "192.0.2.129/32", "192.0.2.193/32")
 NODE = "10.0.0.11"
@@ -231,6 +233,70 @@ def test_a_configuration_without_us_is_told_of(lab: Lab) -> None:
     exabgp.wait_log("add `api { processes [ announcer ]; neighbor-changes;")
     exabgp.wait_log("/proc/nowhere")
     exabgp.wait_log("no metrics on 192.0.2.99:1")
+    assert exabgp.alive
+
+
+def test_the_shipped_files_work_as_they_are(lab: Lab, frr: FrrFactory) -> None:
+    """With addresses and folders of the lab; also where ExaBGP's acknowledgements are off."""
+    host, tor = lab.host("node1", f"{NODE}/24"), lab.host("tor", "10.0.0.1/24")
+    manifests = Manifests(lab.folder / "manifests")
+    manifests.put(node("node1", NODE), pool("all", "192.0.2.0/26"), advertisement())
+    manifests.put(service("a", "192.0.2.1"), slice_of("a", "node1"))
+    stanza = (ETC / "included.conf").read_text()
+    for shipped, here in (
+        ("/usr/bin/env exabgp-metallb", f"{shlex.quote(sys.executable)} -m exabgp_metallb"),
+        ("192.0.2.11", NODE),
+        ("192.0.2.1 {", "10.0.0.1 {"),
+        ("local-as 64512", f"local-as {NODE_ASN}"),
+    ):
+        assert shipped in stanza
+        stanza = stanza.replace(shipped, here)
+    lines = [
+        line for line in (ETC / "exabgp.env").read_text().splitlines() if line and line[0] != "#"
+    ]
+    env = dict(line.split("=", 1) for line in lines) | {
+        "exabgp_api_ack": "false",
+        "exabgp_daemon_user": "root",
+        "EXABGP_METALLB_STATE_DIR": str(lab.folder / "state"),
+        "EXABGP_METALLB_MANIFESTS": str(manifests.path),
+    }
+    del env["EXABGP_METALLB_KUBECONFIG"]
+    held = frr(tor, router(host))
+    exabgp = ExaBgp(host, stanza, env=clean_environment(env))
+    exabgp.start()
+    held.wait_next_hops({ALL: [NODE]})
+    status = ask(lab.folder / "state" / SOCKET_NAME, {"do": "status"}, seconds=ANSWER_SECONDS)
+    assert status["healthy"] is True
+    assert status["managed"] is False
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "remedy"),
+    [
+        pytest.param("neighbor-changes;", "", "add `neighbor-changes;`", id="no neighbor-changes"),
+        pytest.param(
+            "send { parsed; update; }", "", "add `send { parsed; update; }`", id="no send"
+        ),
+        pytest.param("encoder json;", "encoder text;", "write `encoder json;`", id="encoder text"),
+    ],
+)
+def test_a_wrong_stanza_is_named_with_its_remedy(
+    lab: Lab, right: str, wrong: str, remedy: str
+) -> None:
+    """Before any session: nobody listens at the router's address."""
+    host = lab.host("node1", f"{NODE}/24")
+    lab.host("tor", "10.0.0.1/24")
+    manifests = Manifests(lab.folder / "manifests")
+    settings = {
+        "EXABGP_METALLB_MANIFESTS": str(manifests.path),
+        "EXABGP_METALLB_STATE_DIR": str(lab.folder / "state"),
+        "EXABGP_METALLB_PROCESS": "announcer",
+    }
+    stanza = PROCESS + neighbor("10.0.0.1", "tor")
+    assert right in stanza
+    exabgp = ExaBgp(host, stanza.replace(right, wrong), env=clean_environment(settings))
+    exabgp.start()
+    exabgp.wait_log(remedy, timeout=ANSWER_SECONDS)
     assert exabgp.alive
 
 

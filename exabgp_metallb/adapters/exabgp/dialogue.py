@@ -36,6 +36,7 @@ by a line, and at once, so that no forerunner's question can have waited for it.
 
 VERSION = "exabgp "  # how the answer to `version` begins
 RESEND = "flush adj-rib out"
+WORDS = "neighbor "  # how an event begins that is not in JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ class QuestionFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class NotJson:
+    """ExaBGP tells of neighbors in words: the process section has another encoder."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """ExaBGP shuts down."""
 
@@ -111,6 +119,7 @@ Notice = (
     | Repaired
     | ConfigurationFound
     | QuestionFailed
+    | NotJson
     | Ending
 )
 
@@ -331,6 +340,8 @@ class Dialogue:
         if isinstance(message, text.Held | text.NeighborState | text.Text):
             if self._asked is not None:
                 self._asked.rows.append(message)
+            elif isinstance(message, text.Text) and message.line.startswith(WORDS):
+                return [NotJson(message.line)]
             return []
         return self._event(message)
 

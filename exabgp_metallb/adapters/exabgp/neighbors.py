@@ -40,6 +40,10 @@ BARE = "source-interface"
 """ExaBGP shows it without quotes, so a device that is called None looks like none."""
 
 
+NEIGHBOR_CHANGES, SENT = "neighbor-changes", "send update"
+"""What an api section may have a process told that we need: of sessions, of UPDATEs sent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredNeighbor:
     """One neighbor section of exabgp.conf.
@@ -49,6 +53,7 @@ class ConfiguredNeighbor:
         local_as: None: the peer's.
         peer_as: None: any.
         processes: those that its api sections name.
+        reports: what ExaBGP tells which of them: (process, NEIGHBOR_CHANGES), (process, SENT).
         digest: of all its SETTINGS, so that two versions of a neighbor differ.
     """
 
@@ -59,6 +64,7 @@ class ConfiguredNeighbor:
     peer_as: int | None
     families: frozenset[Family]
     processes: frozenset[str]
+    reports: frozenset[tuple[str, str]] = frozenset()
     manual_eor: bool
     digest: str = ""
 
@@ -114,8 +120,25 @@ def _neighbor(block: list[str]) -> ConfiguredNeighbor:
         families=frozenset(families),
         processes=frozenset(processes),
         manual_eor="manual-eor" in settings,
+        reports=frozenset(_reports(block)),
         digest=hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest(),
     )
+
+
+def _reports(block: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield what each api section has its processes told: a `processes` line begins it."""
+    told: list[str] = []
+    direction = ""
+    for line in block:
+        name, _, value = line.strip().rstrip(";").partition(" ")
+        if name == "processes":
+            told = value.strip("[] ").split()
+        elif value == "{":
+            direction = "" if name == "api" else f"{name} "
+        elif name == "}":
+            direction = ""
+        elif direction + name in (NEIGHBOR_CHANGES, SENT):
+            yield from ((process, direction + name) for process in told)
 
 
 def _asn(word: str) -> int | None:

@@ -8,7 +8,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from exabgp_metallb.adapters.exabgp import conf
-from exabgp_metallb.adapters.exabgp.neighbors import ConfiguredNeighbor, parse_neighbors
+from exabgp_metallb.adapters.exabgp.neighbors import (
+    NEIGHBOR_CHANGES,
+    SENT,
+    ConfiguredNeighbor,
+    parse_neighbors,
+)
 from exabgp_metallb.values.addresses import Family
 from exabgp_metallb.values.intent import DynamicAsn, Password, Peer
 from tests.unit.adapters.test_conf import EVERYTHING, PLAIN, RUN, peers, read, sessions
@@ -40,6 +45,13 @@ neighbor 10.0.0.1 {
   }
   api {
     processes [ announcer ];
+    receive {
+      update;
+    }
+    send {
+      parsed;
+      update;
+    }
   }
 }
 neighbor fd00::1 {
@@ -64,6 +76,7 @@ def test_somebody_s_own_neighbors_are_read() -> None:
         peer_as=64512,
         families=frozenset(Family),
         processes=frozenset({"watch", "announcer"}),
+        reports=frozenset({("watch", NEIGHBOR_CHANGES), ("announcer", SENT)}),
         manual_eor=True,
     )
     assert replace(second, digest="") == ConfiguredNeighbor(

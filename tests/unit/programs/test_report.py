@@ -6,6 +6,7 @@ import pytest
 
 from exabgp_metallb.adapters.exabgp import dialogue as say
 from exabgp_metallb.adapters.exabgp.adjacency import Line
+from exabgp_metallb.adapters.exabgp.neighbors import NEIGHBOR_CHANGES, SENT, ConfiguredNeighbor
 from exabgp_metallb.adapters.exabgp.notifications import NO_CONNECTION
 from exabgp_metallb.decisions.advertise import NodeView, RibTable
 from exabgp_metallb.programs.report import RESTLESS_ENDS, SILENT_SECONDS, TOLD_AT_ONCE, Report
@@ -165,3 +166,37 @@ def test_an_exabgp_that_nobody_tried_is_told_of(
     (line,) = told.lines
     assert line.startswith(f"{level} ExaBGP {version}")
     assert ("use 5.0.15 or later, below 6" in line) == (level == "WARNING")
+
+
+def neighbor(*reports: str) -> ConfiguredNeighbor:
+    """Return a neighbor with our process in its api section."""
+    return ConfiguredNeighbor(
+        address=TOR,
+        description="",
+        local_as=1,
+        peer_as=1,
+        families=frozenset(),
+        processes=frozenset({"announcer"}),
+        reports=frozenset(("announcer", report) for report in reports),
+        manual_eor=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("neighbors", "remedy"),
+    [
+        pytest.param([], "add `api { processes [ announcer ];", id="none is for us"),
+        pytest.param([neighbor()], "add `neighbor-changes;`", id="sessions are not told"),
+        pytest.param(
+            [neighbor(NEIGHBOR_CHANGES)], "add `send { parsed; update; }`", id="sent is not told"
+        ),
+        pytest.param([neighbor(NEIGHBOR_CHANGES, SENT)], "", id="as it should be"),
+    ],
+)
+def test_what_somebody_s_own_configuration_lacks(
+    report: Report, told: Told, neighbors: list[ConfiguredNeighbor], remedy: str
+) -> None:
+    """With what to write."""
+    report.neighbors(neighbors, "announcer")
+    assert len(told.lines) == bool(remedy)
+    assert remedy in "".join(told.lines)
