@@ -11,6 +11,7 @@ Lost is a request without an answer within three seconds, delayed one that took 
 import argparse
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -135,6 +136,8 @@ def measure(place: Cluster, name: str) -> list[str]:
         WAYS[name][0](place)
         took = time.monotonic() - began
         client.wait(int(AROUND_SECONDS * RATE / 2))
+    for each in (*client.lost, *neighbor.lost):
+        print(f"  {each.began - began:+.2f} s: {each.address}: {each.error}", file=sys.stderr)
     told = "; ".join(each.told() for each in (client, neighbor) if each.lost)
     return [
         name,

@@ -17,10 +17,11 @@ says of node and pod, and lays static routes between the nodes.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.frr_bfd import BfdRouter
-from tests.integration.lab.network import Host, Lab
+from tests.integration.lab.network import Host, Lab, LabError
 from tests.integration.lab.router import NeighborConfig, RouterConfig
 from tests.integration.lab.waiting import wait_for
 from tests.integration.manifests import advertisement, l2_advertisement, node, peer, pool
@@ -40,6 +41,7 @@ HOLD_SECONDS = 9
 CLUSTER_CIDR = "10.244.0.0/16,fd00:244::/48"
 DRAIN_SECONDS = 5.0  # the default of `run`
 POD_PORT = 8080
+RULES = ("service-ips", "no-endpoint-services")  # maps in kube-proxy's table
 CONTROLLERS = 2  # as the Deployment has it
 
 POOLS = {
@@ -80,6 +82,17 @@ class Node:
     def is_entry(self, client: str) -> bool:
         """Tell whether a source address is one that its kube-proxy masquerades with."""
         return client in {str(each.ip) for each in self.host.addresses}
+
+    def forwards(self, address: str) -> bool:
+        """Tell whether kube-proxy's rules send what is for an address to a pod."""
+        family = "ip6" if ":" in address else "ip"
+        words = [["nft", "list", "map", family, "kube-proxy", name] for name in RULES]
+        try:
+            addresses, without = (self.host.run(each) for each in words)
+        except LabError:
+            return False  # it has not made its table yet
+        entry = f"{address} . tcp . 80 "
+        return entry in addresses and entry not in without
 
     def start(self) -> None:
         """Start kube-proxy and our programs."""
@@ -212,6 +225,16 @@ class Cluster:
             lambda: f"addresses for {name}\n{self.lab.report()}",
         )
         return self.services[name]
+
+    def wait_forwarding(self, name: str, nodes: Iterable[Node]) -> None:
+        """Wait until these nodes send what is for a Service to its pods."""
+        for each in nodes:
+            for address in self.services[name]:
+                wait_for(
+                    partial(each.forwards, address),
+                    SECONDS,
+                    lambda: f"kube-proxy knows {name}\n{self.lab.report()}",
+                )
 
     def wait_routes(self, routes: Mapping[str, Iterable[Node]]) -> None:
         """Wait until the router's kernel sends what is for a Service to these nodes, by name."""

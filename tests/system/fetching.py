@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from errno import errorcode
 from itertools import cycle
 from typing import Any
 
@@ -29,7 +30,8 @@ async def fetch(address: str) -> None:
             told |= await _answer(address)
             told["took"] = time.monotonic() - began
     except (OSError, EOFError, TimeoutError) as error:
-        told["error"] = type(error).__name__
+        number = getattr(error, "errno", None)  # a timeout is an OSError without one
+        told["error"] = errorcode.get(number or 0, type(error).__name__)
     sys.stdout.write(f"{json.dumps(told)}\n")
     sys.stdout.flush()
 

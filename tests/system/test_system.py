@@ -95,10 +95,12 @@ def test_a_rolling_restart_loses_nothing(system: Cluster) -> None:
     answer by the last orders.
     """
     addresses = [each for found in system.services.values() for each in found]
+    mark = system.router.mark()
     with Fetches(system.client, addresses) as fetches:
         for node in system.nodes:
             node.speaker.upgrade()
             system.router.wait_established(*(each.ip for each in node.host.addresses[:2]))
         fetches.wait(len(addresses))
     assert fetches.lost == [], fetches.told()
+    assert system.router.withdrawals_seen(mark) == []
     assert len(fetches.all) > ENOUGH
