@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 ENTER = """
-root=$1 user=$2 group=$3 capabilities=$4
-shift 4
+root=$1 user=$2 group=$3 groups=$4 capabilities=$5 folder=$6
+shift 6
 mount --bind "$root" "$root"
 mount -o remount,bind,ro "$root"
 mount -t proc proc "$root/proc"
@@ -24,8 +24,8 @@ while [ "$1" != -- ]; do
 done
 shift
 cd /
-exec chroot "$root" setpriv --reuid "$user" --regid "$group" --clear-groups --no-new-privs \
-    --bounding-set "$capabilities" --inh-caps=-all -- "$@"
+exec chroot "$root" setpriv --reuid "$user" --regid "$group" --groups "$groups" --no-new-privs \
+    --bounding-set "$capabilities" --inh-caps=-all -- env --chdir "$folder" "$@"
 """
 
 
@@ -60,7 +60,10 @@ class Container:
     Attributes:
         image: whose files it sees.
         arguments: for the entrypoint.
+        entrypoint: None takes the image's.
+        folder: the working directory.
         user: and group; None takes the image's.
+        groups: beside that one.
         capabilities: the only ones, as setpriv(1) names them.
         mounts: by path inside, the folder or file outside.
         environment: beside the image's.
@@ -68,7 +71,10 @@ class Container:
 
     image: Image
     arguments: Sequence[str]
+    entrypoint: Sequence[str] | None = None
+    folder: str = "/"
     user: tuple[int, int] | None = None
+    groups: Sequence[int] = ()
     capabilities: Sequence[str] = ()
     mounts: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -78,12 +84,14 @@ class Container:
         """What to start, as root."""
         user, group = self.image.user if self.user is None else self.user
         only = ",".join(["-all", *(f"+{name}" for name in self.capabilities)])
+        groups = ",".join(map(str, (group, *self.groups)))
+        given = self.entrypoint
+        entrypoint = self.image.settings["Entrypoint"] if given is None else given
         mounts = [word for inside, outside in self.mounts.items() for word in (outside, inside)]
         return [
             *("unshare", "--mount", "--propagation", "private", "--", "sh", "-euc", ENTER, "sh"),
-            *(str(self.image.root), str(user), str(group), only, *map(str, mounts), "--"),
-            *self.image.settings["Entrypoint"],
-            *self.arguments,
+            *(str(self.image.root), str(user), str(group), groups, only, self.folder),
+            *(*map(str, mounts), "--", *entrypoint, *self.arguments),
         ]
 
     @property

@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from exabgp_metallb import __version__
@@ -16,12 +17,14 @@ from tests.image.build import ROOT
 from tests.image.container import Container, Image
 from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.frr import FrrFactory
+from tests.integration.lab.frr_bfd import BfdRouter
 from tests.integration.lab.network import Host, Lab, tail
 from tests.integration.lab.router import NeighborConfig, RouterConfig
 from tests.integration.lab.waiting import wait_for
 from tests.integration.manifests import (
     Manifests,
     advertisement,
+    bfd_profile,
     l2_advertisement,
     node,
     peer,
@@ -32,6 +35,8 @@ from tests.integration.manifests import (
 
 SECONDS = 60.0
 USER = (10001, 10001)
+COMPONENT = ROOT / "etc" / "kubernetes" / "components" / "bfd"
+BFD = "/run/exabgp-metallb-bfd"
 STATE, RUN, OBJECTS = "/var/lib/exabgp-metallb", "/run/exabgp-metallb", "/mnt"
 SMALL_MIB = 420  # with a base of 205; Debian's own slim one has 75
 
@@ -67,21 +72,11 @@ class Machine:
         os.chown(made, *user)
         return made
 
-    def container(
-        self,
-        *arguments: str,
-        mounts: Mapping[str, Path],
-        user: tuple[int, int] | None = None,
-        capabilities: Sequence[str] = (),
-    ) -> Container:
-        """Return a container of the image."""
+    def container(self, *arguments: str, **settings: Any) -> Container:  # noqa: ANN401 -- its own
+        """Return a container of the image; see Container for the settings."""
+        environment = {"EXABGP_METALLB_NODE": self.host.name}
         return Container(
-            image=self._image,
-            arguments=arguments,
-            mounts=mounts,
-            user=user,
-            capabilities=capabilities,
-            environment={"EXABGP_METALLB_NODE": self.host.name},
+            image=self._image, arguments=arguments, environment=environment, **settings
         )
 
     def run(self, container: Container) -> subprocess.CompletedProcess[str]:
@@ -186,6 +181,51 @@ def test_run_as_the_images_user(machine: Machine, lab: Lab, frr: FrrFactory) -> 
     assert owners == {USER[0]}
     agent.stop()
     assert "ready to end" in agent.output.read_text()
+
+
+@pytest.mark.netns
+def test_bfdd_beside_the_speaker(machine: Machine, lab: Lab) -> None:
+    """As etc/kubernetes/components/bfd has it: bfdd is root with what FRR insists on."""
+    tor = lab.host("tor", "10.0.0.1/24")
+    neighbor = NeighborConfig(address=machine.host.ipv4, asn=64512, families=("ipv4",))
+    config = RouterConfig(asn=64513, router_id=IPv4Address("10.0.0.1"), neighbors=(neighbor,))
+    router = BfdRouter(tor, config)
+    router.start()
+    router.watch(machine.host.ipv4)
+    manifests = Manifests(lab.folder / "manifests")
+    manifests.put(
+        node("node1", machine.host.ipv4),
+        bfd_profile("fast", receiveInterval=100, transmitInterval=100),
+        peer("tor", tor.ipv4, asn=64512, peer_asn=64513, bfdProfile="fast"),
+    )
+    sockets = machine.folder("bfd")
+    sockets.chmod(0o777)  # as that of an emptyDir
+    mounts = {OBJECTS: manifests.path, STATE: machine.folder("state"), BFD: sockets}
+    agent = machine.start(
+        "run",
+        machine.container("run", "--manifests", OBJECTS, "--bfd", BFD, mounts=mounts, groups=[901]),
+    )
+    bfdd = machine.start("bfdd", _bfdd(machine, {BFD: sockets}))
+    router.wait_bfd(machine.host.ipv4)
+    router.wait_established(machine.host.ipv4)
+    bfdd.check()
+    agent.check()
+
+
+def _bfdd(machine: Machine, mounts: dict[str, Path]) -> Container:
+    """Return the container of the component, as it is written there."""
+    patch = yaml.safe_load((COMPONENT / "bfdd.yaml").read_text())
+    (found,) = (
+        each for each in patch["spec"]["template"]["spec"]["containers"] if each["name"] == "bfdd"
+    )
+    return machine.container(
+        *found["args"],
+        entrypoint=found["command"],
+        folder=found["workingDir"],
+        mounts=mounts,
+        user=(found["securityContext"]["runAsUser"], USER[1]),
+        capabilities=[each.lower() for each in found["securityContext"]["capabilities"]["add"]],
+    )
 
 
 @pytest.mark.netns
