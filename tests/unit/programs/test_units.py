@@ -1,7 +1,6 @@
 """Units come into place and go away again, here below another root."""
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,8 +13,8 @@ from exabgp_metallb.cli import commands
 from exabgp_metallb.errors import UsageError
 from exabgp_metallb.programs import units
 from exabgp_metallb.programs.units import Outcome, Units, sources
+from tests.units.package import install as install_package
 
-TREE = Path(__file__).parents[3]
 PROGRAM = Path("/opt/exabgp-metallb/bin/exabgp-metallb")
 SETTINGS = "etc/exabgp-metallb/exabgp-metallb.env"
 SYSTEM = "usr/local/lib/systemd/system"
@@ -159,20 +158,11 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_wheel_has_the_units(tmp_path: Path) -> None:
     """An installation of one finds the same files as the source tree."""
-    source, prefix = tmp_path / "source", tmp_path / "venv"
-    source.mkdir()
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "systemd", "etc"):
-        (source / name).symlink_to(TREE / name)
-    shutil.copytree(TREE / "exabgp_metallb", source / "exabgp_metallb")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-    subprocess.run(
-        [*pip, "--no-deps", "--ignore-installed", "--prefix", str(prefix), str(source)], check=True
-    )
-    (site,) = prefix.glob("lib/python*/site-packages")
+    prefix = tmp_path / "venv"
     code = "from exabgp_metallb.programs.units import sources; print(*sources(), sep='\\n')"
     found = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(site)},
+        env={"PYTHONPATH": str(install_package(prefix))},
         cwd=tmp_path,
         capture_output=True,
         text=True,
