@@ -7,14 +7,14 @@ import click
 from exabgp_metallb.cli.daemons import node_of
 from exabgp_metallb.cli.documents import print_document
 from exabgp_metallb.cli.group import REJECTED, VALID, commands
-from exabgp_metallb.cli.options import node_options, output_option
+from exabgp_metallb.cli.options import node_options, output_option, twin
 
 ROLES = ("controller", "run", "speaker", "responder")
 
 
 @commands.command()
 @click.argument("role", metavar="COMMAND", type=click.Choice(ROLES))
-@click.option("--skip", multiple=True, metavar="CHECK", help="Leave a check out; may be repeated.")
+@twin("skip", multiple=True, metavar="CHECK", help="Leave a check out; may be repeated.")
 @click.option("--without-exabgp", is_flag=True, help="As for the speaker.")
 @node_options
 @output_option

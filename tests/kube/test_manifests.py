@@ -1,5 +1,6 @@
 """Every manifest that we ship, rendered by kustomize's and Helm's own code and applied for real."""
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -8,6 +9,8 @@ import click
 import pytest
 
 from exabgp_metallb import cli
+from exabgp_metallb.programs.preflight import Role, machine_checks
+from exabgp_metallb.programs.preflight_cluster import cluster_checks
 from tests.kube import rendered
 from tests.kube.client import Object, reference
 from tests.kube.rendered import OVERLAYS, Container, RenderError, containers
@@ -54,6 +57,7 @@ FORMS: dict[str, Mapping[str, Any]] = {
         "speaker": {
             "logLevel": "warning",
             "drainSeconds": 30,
+            "skipPreflight": ["metallb", "bfd"],
             "tolerateMaster": False,
             "layer2": {"subnet": "require", "failback": "sticky"},
             "bfd": {"enabled": True},
@@ -190,6 +194,8 @@ def test_our_commands_take_what_containers_are_given() -> None:
             for variable, value in given.items():
                 patch.setenv(variable, value)
             parsed = ours.make_context(command, [*arguments]).params
+        if "EXABGP_METALLB_SKIP" in given:
+            assert parsed["skip"] == ("metallb", "bfd"), context
         if "metrics" in parsed and "EXABGP_METALLB_METRICS" in given:
             assert parsed["metrics"][0] in (FIELDS["status.hostIP"], FIELDS["status.podIP"])
             assert parsed["namespace" if "namespace" in parsed else "node"], context
@@ -239,3 +245,11 @@ def test_pods_have_time_to_drain() -> None:
             # The drain of preStop, and a stop that has nothing left to drain.
             needed = longest(seconds) + ALIVE_SECONDS + MARGIN_SECONDS + STOP_SECONDS
             assert pod["terminationGracePeriodSeconds"] >= needed, name
+
+
+def test_the_checks_that_the_chart_can_skip() -> None:
+    """They are those of preflight for the commands of the agent."""
+    schema = json.loads((rendered.CHART / "values.schema.json").read_text())
+    items = schema["properties"]["speaker"]["properties"]["skipPreflight"]["items"]
+    roles = (Role.RUN, Role.SPEAKER)
+    assert {*items["enum"]} == {c for r in roles for c in (*machine_checks(r), *cluster_checks(r))}
