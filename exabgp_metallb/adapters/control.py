@@ -6,19 +6,18 @@ What they mean is not this module's business: `programs.control_socket`.
 """
 
 import json
-import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
+from exabgp_metallb.adapters import unix
 from exabgp_metallb.errors import ControlError
 
 LONGEST_LINE = 65536  # of a request; answers may be longer
 IDLE_SECONDS = 60.0  # a connection that asks nothing for so long is closed
 RETRY_SECONDS = 1.0  # after a connection that could not be taken
-MODE = 0o660
 
 Message = Mapping[str, object]
 Answer = Callable[[Message], Message]
@@ -39,7 +38,7 @@ class ControlServer:
     def __init__(self, path: Path, answer: Answer) -> None:
         self._answer = answer
         self._stopped = Event()
-        self._listener = _listen(path)
+        self._listener = unix.listen(path)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -73,21 +72,6 @@ class ControlServer:
                 file.flush()
 
 
-def _listen(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        os.fchmod(listener.fileno(), MODE)  # the kernel makes the file with it, less the umask
-        with _short(path) as address:
-            listener.bind(address)
-            Path(address).chmod(MODE)
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 def ask(path: Path, request: Message, *, seconds: float) -> Message:
     """Return the answer to a request.
 
@@ -103,7 +87,7 @@ def ask(path: Path, request: Message, *, seconds: float) -> Message:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
             stream.settimeout(seconds)
-            with _short(path) as address:
+            with unix.short(path) as address:
                 stream.connect(address)
             stream.sendall(line)
             with stream.makefile("rb") as file:
@@ -122,16 +106,6 @@ def ask(path: Path, request: Message, *, seconds: float) -> Message:
     if answer is None:
         raise ControlError(f"{path}: the speaker hung up without an answer: it has ended")
     return answer
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """Give a path to the kernel in a form that fits: an address has room for 107 bytes."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 def _object(line: bytes) -> Message | None:
