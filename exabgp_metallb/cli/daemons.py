@@ -113,16 +113,18 @@ def responder(
     Exits with 0 when told to end, 2 when it may not open packet sockets.
     """
     from exabgp_metallb.adapters.logs import LogFormat, configure  # noqa: PLC0415 -- see the package
-    from exabgp_metallb.programs.options import default_state_dir  # noqa: PLC0415 -- see the package
+    from exabgp_metallb.programs.options import (  # noqa: PLC0415 -- see the package
+        ORDERS_NAME,
+        default_state_dir,
+    )
     from exabgp_metallb.programs.responder import (  # noqa: PLC0415 -- see the package
-        ORDERS_SOCKET_NAME,
         ResponderOptions,
         run,
     )
 
     configure(log_level, LogFormat(log_format))
     options["state_dir"] = options["state_dir"] or default_state_dir()
-    options["orders"] = options["orders"] or options["state_dir"] / ORDERS_SOCKET_NAME
+    options["orders"] = options["orders"] or options["state_dir"] / ORDERS_NAME
     run(ResponderOptions(**options))
     ctx.exit(VALID)
 

@@ -41,7 +41,6 @@ from exabgp_metallb.values.vitals import ResponderVitals
 if TYPE_CHECKING:
     from exabgp_metallb.adapters.layer2.metrics import ResponderMetrics
 
-ORDERS_SOCKET_NAME = "orders.sock"
 ORDERS_FILE_NAME = "orders.json"
 
 FOREIGN_SECONDS = 60.0  # how long a foreign claim is told after it was heard
