@@ -210,6 +210,8 @@ class Responder:
             return
         same_rule = self._orders is not None and self._orders.subnet is orders.subnet
         known = {each: self._places[each.address] for each in self._by_address.values()}
+        if self._orders is None:
+            self._reported_version = -1  # ready now: tell it soon
         self._orders = orders
         self._by_address = {order.address: order for order in orders.addresses}
         if same_rule and not self._interfaces_changed:

@@ -26,7 +26,8 @@ RUNNING = Path("/run/systemd/system")  # is there where systemd runs: sd_booted(
 HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
 """What ProtectHome= hides from the units."""
 
-FOLDERS = ("etc/exabgp-metallb/manifests", "etc/exabgp-metallb", f"run/{NAME}")
+SOCKETS = f"run/{NAME}"
+FOLDERS = (f"etc/{NAME}/manifests", f"etc/{NAME}", SOCKETS)
 """Made by tmpfiles.d; removed when nothing is in them, as those of ours below the prefix."""
 
 LEFT = f"""\
@@ -142,6 +143,8 @@ class Units:
             path = self._root / file.path
             if path.exists():
                 yield Placed(path, self._remove(file))
+        for socket in (self._root / SOCKETS).glob("*.sock"):
+            socket.unlink()
         lib = self._prefix.relative_to("/") / "lib"
         for place in (*map(Path, FOLDERS), *(lib / each for each in _PLACES)):
             folder = self._root / place

@@ -35,7 +35,7 @@ SPEAKER, RESPONDER = "exabgp-metallb-speaker.service", "exabgp-metallb-responder
 TARGET = "exabgp-metallb.target"
 SECONDS = 60.0
 
-WATCHDOGS = {SPEAKER: 4, RESPONDER: 12}
+WATCHDOGS = {SPEAKER: 3, RESPONDER: 10}
 """Seconds, in place of the minute that a busy node may need; a beat is each five at most."""
 
 OBJECTS = (
@@ -146,7 +146,11 @@ def _installed(machine: Machine, router: BfdRouter) -> Scene:
     line = f"EXABGP_METALLB_MANIFESTS={FOLDER}\n"
     text = settings.read_text()
     assert f"\n#{line}" in text
-    settings.write_text(text.replace(f"\n#{line}", f"\n{line}"))
+    settings.write_text(
+        text.replace(f"\n#{line}", f"\n{line}").replace(
+            "\n#EXABGP_METALLB_DRAIN_SECONDS=5\n", "\nEXABGP_METALLB_DRAIN_SECONDS=1\n"
+        )
+    )
     for unit, seconds in WATCHDOGS.items():
         override = f"[Service]\nWatchdogSec={seconds}\n"
         machine.write(f"/run/systemd/system/{unit}.d/shorter.conf", override)
