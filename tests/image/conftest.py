@@ -9,9 +9,10 @@ from tests.image import build
 from tests.image.build import UnavailableError
 from tests.image.container import Image
 from tests.integration.conftest import exabgp, frr, lab
+from tests.kube.conftest import _api_server, kube, renderer
 from tests.requirements import missing
 
-__all__ = ["exabgp", "frr", "lab"]  # fixtures of theirs that are ours too
+__all__ = ["_api_server", "exabgp", "frr", "kube", "lab", "renderer"]  # theirs that are ours too
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -5,6 +5,7 @@ user and the capabilities that it is given, no way to more (no_new_privs), and t
 the image. Its process id is that of the child which the lab's host started.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,16 @@ ENTER = """
 root=$1 user=$2 group=$3 groups=$4 capabilities=$5 folder=$6
 shift 6
 mount --bind "$root" "$root"
-mount -o remount,bind,ro "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/tmp"
 while [ "$1" != -- ]; do
+    mkdir -p "$root$2"
     mount --bind "$1" "$root$2"
     shift 2
 done
 shift
+mount -o remount,bind,ro "$root"
 cd /
 exec chroot "$root" setpriv --reuid "$user" --regid "$group" --groups "$groups" --no-new-privs \
     --bounding-set "$capabilities" --inh-caps=-all -- env --chdir "$folder" "$@"
@@ -87,7 +89,12 @@ class Container:
         groups = ",".join(map(str, (group, *self.groups)))
         given = self.entrypoint
         entrypoint = self.image.settings["Entrypoint"] if given is None else given
-        mounts = [word for inside, outside in self.mounts.items() for word in (outside, inside)]
+        mounts = [
+            word
+            for inside, outside in self.mounts.items()
+            # /var/run is a link to /run, which from outside is our own.
+            for word in (outside, re.sub(r"^/var/run/", "/run/", inside))
+        ]
         return [
             *("unshare", "--mount", "--propagation", "private", "--", "sh", "-euc", ENTER, "sh"),
             *(str(self.image.root), str(user), str(group), groups, only, self.folder),
