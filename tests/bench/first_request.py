@@ -5,7 +5,8 @@
 The system is the one of tests/system. The address is chosen beforehand, so that the client can ask
 for it all the while, 200 times a second, from before the Service is created. The time begins with
 the request to the API, as `kubectl apply` sends it, and ends with the whole answer: allocation,
-EndpointSlices, kube-proxy's rules and the route are in it.
+EndpointSlices, kube-proxy's rules and the route are in it. kube-proxy leaves a second between two
+rounds, the first of which the Service without its address begins; --proxy-seconds changes that.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from tests.integration.lab.network import Lab
 from tests.integration.lab.waiting import wait_for
 from tests.kube.client import reference
 from tests.kube.controllers import addresses_of
-from tests.system.cluster import POOLS, Cluster, cluster, load_balancer
+from tests.system.cluster import POOLS, Cluster, Settings, cluster, load_balancer
 from tests.system.fetches import Fetches
 from tests.system.scene import APP, furnish
 
@@ -28,7 +29,7 @@ SECONDS = 60.0
 RATE = 200.0
 STAGES = ("the Service shows its address", "the router has the route", "the client has a page")
 FIRST = 100  # of the addresses of the pool that are asked for
-PAUSE_SECONDS = 1.5  # kube-proxy waits a second between two rounds of its own
+PAUSE_SECONDS = 1.5  # so that kube-proxy has ended its rounds for the last one
 
 
 class Stages:
@@ -81,8 +82,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--policy", choices=["Cluster", "Local"], default="Cluster")
+    parser.add_argument("--proxy-seconds", type=float, default=Settings().proxy_seconds)
     arguments = parser.parse_args()
-    with Lab() as lab, cluster(lab) as place:
+    settings = Settings(proxy_seconds=arguments.proxy_seconds)
+    with Lab() as lab, cluster(lab, settings) as place:
         furnish(place)
         runs = []
         for number in range(arguments.runs):

@@ -21,7 +21,7 @@ from tests.integration.lab.network import Lab
 from tests.integration.lab.waiting import wait_for
 from tests.integration.nodes import PROGRAM, children
 from tests.kube.rendered import NAMESPACE
-from tests.system.cluster import Cluster, Node, cluster
+from tests.system.cluster import Cluster, Node, Settings, cluster
 from tests.system.fetches import RATE, Fetches
 from tests.system.scene import furnish, wait_all_serve
 
@@ -162,7 +162,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for drain_seconds in sorted({WAYS[name][1] for name in arguments.ways}, reverse=True):
-        with Lab() as lab, cluster(lab, drain_seconds=drain_seconds) as place:
+        with Lab() as lab, cluster(lab, Settings(drain_seconds=drain_seconds)) as place:
             furnish(place)
             for name in arguments.ways:
                 if WAYS[name][1] == drain_seconds:

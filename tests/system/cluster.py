@@ -17,7 +17,9 @@ says of node and pod, and lays static routes between the nodes.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from signal import SIGTERM
 
 from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.frr_bfd import BfdRouter
@@ -39,7 +41,6 @@ SECONDS = 120.0
 ROUTER_ASN, NODE_ASN = 64512, 64513
 HOLD_SECONDS = 9
 CLUSTER_CIDR = "10.244.0.0/16,fd00:244::/48"
-DRAIN_SECONDS = 5.0  # the default of `run`
 POD_PORT = 8080
 RULES = ("service-ips", "no-endpoint-services")  # maps in kube-proxy's table
 CONTROLLERS = 2  # as the Deployment has it
@@ -50,6 +51,21 @@ POOLS = {
     "both": ("10.0.0.200-10.0.0.219", "2001:db8:10::200-2001:db8:10::21f"),
 }
 """By BGP alone, on layer 2 alone, in both modes; the last two are in the nodes' own subnets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a cluster is made with.
+
+    Attributes:
+        nodes: how many; at least three have every kind of test make sense.
+        drain_seconds: of `run`; by its default.
+        proxy_seconds: the least time between two rounds of kube-proxy; by its default.
+    """
+
+    nodes: int = 3
+    drain_seconds: float = 5.0
+    proxy_seconds: float = 1.0
 
 
 class Node:
@@ -65,7 +81,7 @@ class Node:
         by_default(host, "10.0.0.1", "2001:db8:10::1")
         self.proxy = self._kube_proxy(cluster)
         account = cluster.accounts["speaker"]
-        env = {"EXABGP_METALLB_DRAIN_SECONDS": f"{cluster.drain_seconds:g}"}
+        env = {"EXABGP_METALLB_DRAIN_SECONDS": f"{cluster.settings.drain_seconds:g}"}
         self.speaker = Agent(host, cluster.containers["speaker"], account, env)
         self.responder = Agent(host, cluster.containers["responder"], None)
 
@@ -105,7 +121,11 @@ class Node:
         self.responder.wait_ready()
 
     def restart(self) -> None:
-        """Replace our pod, as a rolling update does: the old one ends before the new one begins."""
+        """Replace our pod, as a rolling update does: the old one ends before the new one begins.
+
+        A kubelet ends the containers of a pod at the same time.
+        """
+        self.responder.daemon.send(SIGTERM)
         self.speaker.stop()
         self.responder.stop()
         self.speaker.start()
@@ -119,6 +139,7 @@ class Node:
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
             "mode": "nftables",
+            "nftables": {"minSyncPeriod": f"{cluster.settings.proxy_seconds:g}s"},
             "hostnameOverride": self.name,
             "clientConnection": {"kubeconfig": str(cluster.proxy_kubeconfig)},
             "clusterCIDR": CLUSTER_CIDR,
@@ -138,9 +159,9 @@ class Cluster:
         services: by name, the addresses of the Services that `serve` made.
     """
 
-    def __init__(self, lab: Lab, plane: ControlPlane, *, nodes: int, drain_seconds: float) -> None:
+    def __init__(self, lab: Lab, plane: ControlPlane, settings: "Settings") -> None:
         self.lab = lab
-        self.drain_seconds = drain_seconds
+        self.settings = settings
         self.plane = plane
         self.api: ApiServer = plane.api
         self.services: dict[str, tuple[str, ...]] = {}
@@ -155,7 +176,7 @@ class Cluster:
             for name in ("controller", "speaker")
         }
         self.proxy_kubeconfig = self.api.client_kubeconfig("system:kube-proxy")
-        self.nodes = [Node(self, number) for number in range(1, nodes + 1)]
+        self.nodes = [Node(self, number) for number in range(1, settings.nodes + 1)]
         for each in self.nodes:
             self._join(each)
         neighbors = [
@@ -311,14 +332,14 @@ class Cluster:
 
 
 @contextmanager
-def cluster(lab: Lab, *, nodes: int = 3, drain_seconds: float = DRAIN_SECONDS) -> Iterator[Cluster]:
+def cluster(lab: Lab, settings: Settings | None = None) -> Iterator[Cluster]:
     """Build a cluster in an empty lab, and start it; the caller stands on its control plane."""
     control = lab.host("control", "10.0.0.5/24", "2001:db8:10::5/64")
     with standing_on(control):
         plane = ControlPlane(control)
         try:
             plane.start()
-            made = Cluster(lab, plane, nodes=nodes, drain_seconds=drain_seconds)
+            made = Cluster(lab, plane, Settings() if settings is None else settings)
             made.start()
             yield made
         finally:

@@ -12,7 +12,7 @@ from tests.integration.lab.network import Lab
 from tests.kube import build
 from tests.kube.build import Program, UnavailableError
 from tests.requirements import missing
-from tests.system.cluster import Cluster, cluster
+from tests.system.cluster import Cluster, Settings, cluster
 from tests.system.scene import furnish
 
 
@@ -49,6 +49,6 @@ def system() -> Iterator[Cluster]:
         find_all()
     except UnavailableError as error:
         missing(str(error))
-    with Lab() as lab, cluster(lab, drain_seconds=0) as made:
+    with Lab() as lab, cluster(lab, Settings(drain_seconds=0)) as made:
         furnish(made)
         yield made
