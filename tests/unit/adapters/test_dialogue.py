@@ -493,3 +493,10 @@ def test_a_line_without_an_answer_is_owed_one(talk: Talk) -> None:
     talk.now = 20.0
     assert talk.dialogue.lines(talk.now)
     assert talk.dialogue.silence(24.0) == 4.0
+
+
+def test_events_in_words_are_told_of(talk: Talk) -> None:
+    """The process section has `encoder text`; without a question nobody asked for that line."""
+    begun(talk)
+    talk.say(["neighbor 10.0.0.1 down - closing connection"])
+    assert talk.notices[-1] == say.NotJson("neighbor 10.0.0.1 down - closing connection")
