@@ -511,13 +511,18 @@ class Speaker:
         return {a: self._name(a) for a in idle}
 
     def _waiting_for(self, now: float) -> list[str]:
-        """Return what has to come before this node is of use, and before it is again."""
+        """Return what has to come before this node is of use, and before it is so again."""
         if self._unread:
             return sorted(self._unread)
         silent = self._dialogue.silence(now) >= SILENT_SECONDS
         if silent or not self._dialogue.released:
             return ["ExaBGP"]
-        return [] if self._sent else ["routes on their way"]
+        return []
+
+    def _not_ready_for(self, now: float) -> tuple[str, ...]:
+        """Return what readiness lacks: the first table too, although nothing is wrong before."""
+        unsent = () if self._sent else ("routes on their way",)
+        return tuple(self._waiting_for(now)) or unsent
 
     def _announced_services(self, now: float) -> tuple[tuple[str, str], ...]:
         """Return Services and the addresses that this node announces; looked at once a second."""
@@ -532,7 +537,7 @@ class Speaker:
             turned_at=now,
             loaded=not self._unread,
             stale=bool(self._sources_away or self._faulty),
-            waiting_for=tuple(self._waiting_for(now)),
+            waiting_for=self._not_ready_for(now),
             away=frozenset(self._sources_away),
             sessions={
                 f"{address}:{s.peer.port}": s.peer.address is not None
