@@ -14,7 +14,7 @@ from exabgp_metallb.parsing.objects import KINDS, parse
 from exabgp_metallb.programs import keeper
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.programs.parts import Neighbors, Part, Post
-from exabgp_metallb.programs.speaker import LATER_KIND, Settings, Speaker
+from exabgp_metallb.programs.speaker import LATER_KIND, SILENT_SECONDS, Settings, Speaker
 from exabgp_metallb.values.addresses import Prefix
 from exabgp_metallb.values.specs import Parsed
 from exabgp_metallb.values.vitals import SpeakerVitals
@@ -178,6 +178,21 @@ def test_ready_is_when_the_first_table_is_on_the_wire() -> None:
     assert list(stage.vitals[-1].waiting_for) == []
     stage.tell(Put(parsed([BASIC[-1]])[0]))
     assert list(stage.vitals[-1].waiting_for) == []
+
+
+def test_an_exabgp_that_owes_an_answer_for_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node is not ready while it does, and for how long is told to whoever restarts it."""
+    stage = Stage()
+    stage.tell(stage.listed(*BASIC))
+    assert stage.vitals[-1].silent_seconds == 0.0
+    silent = SILENT_SECONDS + 1.0
+    monkeypatch.setattr(stage.speaker._dialogue, "silence", lambda _: silent)
+    stage.tell()
+    assert stage.vitals[-1].waiting_for == ("ExaBGP",)
+    assert stage.vitals[-1].silent_seconds == silent
+    monkeypatch.undo()
+    stage.tell()
+    assert stage.vitals[-1].waiting_for == ()
 
 
 def test_changes_are_followed() -> None:
