@@ -188,11 +188,11 @@ def test_an_exabgp_that_owes_an_answer_for_long_is_told(monkeypatch: pytest.Monk
     silent = SILENT_SECONDS + 1.0
     monkeypatch.setattr(stage.speaker._dialogue, "silence", lambda _: silent)
     stage.tell()
-    assert stage.vitals[-1].waiting_for == ("ExaBGP",)
+    assert list(stage.vitals[-1].waiting_for) == ["ExaBGP"]
     assert stage.vitals[-1].silent_seconds == silent
     monkeypatch.undo()
     stage.tell()
-    assert stage.vitals[-1].waiting_for == ()
+    assert not list(stage.vitals[-1].waiting_for)
 
 
 def test_changes_are_followed() -> None:
