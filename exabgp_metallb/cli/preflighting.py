@@ -32,7 +32,7 @@ def preflight(
     """Look whether a COMMAND could do its work here, and say what to do if not.
 
     COMMAND is controller, run, speaker or responder; the options are those that it will be given.
-    Nothing is changed.
+    Nothing is changed, but for the state folder, which is made if it is not there.
 
     Exits with 0 when it could, 1 when something is in its way, 2 when the call is wrong.
     """
