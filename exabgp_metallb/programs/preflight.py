@@ -2,8 +2,8 @@
 
 Each check looks at one thing and yields findings: what is wrong, and what to do about it. No check
 stops another, and nothing is changed but for the state folder, which is made if it is not there.
-`preflight_cluster` asks the Kubernetes API, this module the machine. A unit or an init container runs the checks of the very command that it starts next, by the
-options of that command.
+`preflight_cluster` asks the Kubernetes API, this module the machine. A unit or an init container
+runs the checks of the very command that it starts next, by the options of that command.
 """
 
 import enum
