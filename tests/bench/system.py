@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 
 from tests.bench.figures import table
 from tests.integration.lab.network import Lab
@@ -49,7 +50,9 @@ def upgrade(place: Cluster) -> None:
 def exabgp(place: Cluster) -> None:
     """Kill each ExaBGP; `run` starts it anew."""
     for node in place.nodes:
+        before = establishments(place, node)
         os.kill(below(node), signal.SIGKILL)
+        wait_for(partial(renewed, place, node, before), SECONDS, "new sessions")
         wait_sessions(place)
 
 
@@ -110,6 +113,16 @@ def below(node: Node) -> int:
     return wait_for(
         lambda: children(node.speaker.daemon.pid, "server"), SECONDS, "an ExaBGP of the node"
     )[0]
+
+
+def establishments(place: Cluster, node: Node) -> list[int]:
+    """Return how often each session of a node has come up."""
+    return [place.router.establishments(each.ip) for each in node.host.addresses[:2]]
+
+
+def renewed(place: Cluster, node: Node, before: list[int]) -> bool:
+    """Tell whether every session of a node has come up again."""
+    return all(n > old for n, old in zip(establishments(place, node), before, strict=True))
 
 
 def wait_sessions(place: Cluster) -> None:

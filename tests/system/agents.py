@@ -89,7 +89,10 @@ class Agent:
         try:
             with urllib.request.urlopen(url, timeout=PROBE_SECONDS):
                 return True
-        except (urllib.error.URLError, OSError):
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+        except OSError:  # nobody listens yet
             return False
 
     def wait_ready(self) -> None:

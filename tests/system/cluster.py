@@ -338,12 +338,20 @@ def cluster(lab: Lab, settings: Settings | None = None) -> Iterator[Cluster]:
     with standing_on(control):
         plane = ControlPlane(control)
         try:
-            plane.start()
-            made = Cluster(lab, plane, Settings() if settings is None else settings)
-            made.start()
-            yield made
+            yield _started(lab, plane, Settings() if settings is None else settings)
         finally:
             plane.stop()
+
+
+def _started(lab: Lab, plane: ControlPlane, settings: Settings) -> Cluster:
+    try:
+        plane.start()
+        made = Cluster(lab, plane, settings)
+        made.start()
+    except Exception as error:
+        error.add_note(lab.report())
+        raise
+    return made
 
 
 def load_balancer(name: str, *, pool: str, policy: str, app: str) -> Object:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 
 import pytest
@@ -35,6 +35,18 @@ def find_all() -> None:
     build.find_etcd()
     for program in Program:
         build.find(program)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the end of all logs of the cluster to the report of a failed test."""
+    report = yield
+    made = getattr(item, "funcargs", {}).get("system")
+    if isinstance(made, Cluster) and report.when == "call" and report.failed:
+        report.sections.append(("logs of the cluster", made.lab.report()))
+    return report
 
 
 @pytest.fixture(scope="module")
