@@ -2,7 +2,8 @@
 
 Both are written once a second at most, and only where they differ from what is there. The counters
 are not read before: the first write of a term counts as one that may change something, and the API
-itself drops it when it does not.
+itself drops it when it does not. The ConfigurationState is read now and then: one that was deleted,
+as the end of MetalLB's own pod does it, is written anew.
 """
 
 from collections.abc import Callable
@@ -22,6 +23,7 @@ STATE_STATUS = "the status of the ConfigurationState"
 
 COUNTERS_SECONDS = 1.0  # between two writes
 REFUSED_SECONDS = 30.0  # the same after one was refused
+LOOK_SECONDS = 300.0  # between two looks at the ConfigurationState: somebody may delete it
 
 Submit = Callable[[object, Request], None]
 
@@ -39,6 +41,7 @@ class Summaries:
         self._state: ConfigurationVerdict | None = None
         self._new_state: ConfigurationVerdict | None = None  # on its way, or to be read first
         self._state_is_known = False
+        self._look_at = 0.0
         self._reading = False
 
     def hear(self, event: Event) -> None:
@@ -59,6 +62,9 @@ class Summaries:
             return
         self._due_at = now + COUNTERS_SECONDS
         self._write_counters(allocator)
+        if now >= self._look_at and self._new_state is None:
+            self._look_at = now + LOOK_SECONDS
+            self._state_is_known = False
         self._write_state(faults, wall)
 
     def _write_counters(self, allocator: Allocator) -> None:

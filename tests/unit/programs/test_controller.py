@@ -7,6 +7,7 @@ import pytest
 from exabgp_metallb.adapters.source import Away, Back
 from exabgp_metallb.parsing.core import ALLOCATED_FROM_POOL, PREFIX
 from exabgp_metallb.programs.controller import Stop, Told
+from exabgp_metallb.programs.summaries import LOOK_SECONDS
 from exabgp_metallb.values.objects import ObjectName
 from tests.unit.programs.cluster import MemoryCluster, Raw, pool, service
 from tests.unit.programs.told import Told as Log
@@ -470,6 +471,25 @@ def test_the_configuration_state_is_written_when_it_differs() -> None:
     cluster.delete("wrong", "IPAddressPool")
     cluster.settle()
     assert cluster.state["status"]["result"] == "Valid"
+
+
+def results(cluster: MemoryCluster) -> list[str]:
+    """Return what the ConfigurationState says, if it is there."""
+    return [] if cluster.state is None else [cluster.state["status"]["result"]]
+
+
+def test_a_configuration_state_that_somebody_deleted_is_written_anew() -> None:
+    """MetalLB's object has the same name, and goes with the pod that owns it."""
+    cluster = MemoryCluster(POOL)
+    cluster.lead()
+    cluster.state = None
+    cluster.turn(LOOK_SECONDS)
+    cluster.settle()
+    assert results(cluster) == ["Valid"]
+    writes = len(cluster.states)
+    cluster.turn(LOOK_SECONDS)
+    cluster.settle()
+    assert len(cluster.states) == writes
 
 
 def test_pools_of_a_legacy_configuration_have_no_status() -> None:
