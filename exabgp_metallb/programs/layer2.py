@@ -167,6 +167,11 @@ class Layer2:
         """End the threads; the responder goes on by its last orders."""
         self._sink.stop()
 
+    @property
+    def answers(self) -> bool:
+        """Whether this node answers for anything, by a responder that is still there."""
+        return self._connected and bool(self.answered)
+
     def vitals(self) -> Layer2Vitals:
         """Return what there is to measure; the same value until it differs."""
         if self._vitals is None:

@@ -226,7 +226,7 @@ class Composition:
 
     def answers(self) -> bool:
         """Tell whether this node answers for anything on layer 2."""
-        return bool(self._answered())
+        return self._layer2 is not None and self._layer2.answers
 
     def _answered(self) -> Mapping[ObjectName, tuple[str, ...]]:
         return {} if self._layer2 is None else self._layer2.answered

@@ -218,8 +218,11 @@ def test_a_responder_that_is_away_may_be_restarting() -> None:
     """What it said last stands in the cluster, and is measured no more."""
     scene = Scene(*BOTH)
     scene.report(OWNED)
+    answers = [scene.part.answers]
     scene.hear(None)
     assert scene.part.answered == {WEB: ("eth0",)}
+    answers.append(scene.part.answers)
+    assert answers == [True, False]  # a drain does not wait for one that is gone
     assert scene.part.vitals() == Layer2Vitals(node="node2")
 
 
