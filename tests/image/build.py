@@ -24,7 +24,6 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 NAME = "localhost/exabgp-metallb"
 STAGE = f"{NAME}-build"  # named, so that its layers are kept for the next time
-MIRROR = "http://deb.debian.org/debian"  # as in Debian's own image
 TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")  # whom this machine trusts
 SEEN_AS = "/mnt/ca-certificates.crt"
 
@@ -88,7 +87,7 @@ def _make_base() -> None:
     release = base_name().partition(":")[2].partition("-")[0]
     tree = _cache() / "base"
     shutil.rmtree(tree, ignore_errors=True)
-    _run("debootstrap", "--variant=minbase", release, str(tree), MIRROR)
+    _run("debootstrap", "--variant=minbase", release, str(tree))
     container = _buildah("from", "scratch")
     _buildah("add", container, str(tree), "/")
     _buildah("commit", "--rm", container, base_name())

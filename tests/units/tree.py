@@ -11,7 +11,6 @@ from tests.integration.lab.network import LabError, command
 
 SUITE = "bookworm"
 PACKAGES = ("frr", "iproute2", "python3", "systemd", "systemd-sysv")
-MIRROR = "http://deb.debian.org/debian"
 OTHERS = (
     "apt-daily-upgrade.timer",
     "apt-daily.timer",
@@ -54,7 +53,7 @@ def _make(folder: Path) -> None:
     aside = folder.with_name(f"{folder.name}.aside")
     shutil.rmtree(aside, ignore_errors=True)
     include = f"--include={','.join(PACKAGES)}"
-    make = ["debootstrap", "--variant=minbase", include, SUITE, str(aside), MIRROR]
+    make = ["debootstrap", "--variant=minbase", include, SUITE, str(aside)]
     try:
         command(make, BUILD_SECONDS)
         command(["systemctl", f"--root={aside}", "mask", *OTHERS])
