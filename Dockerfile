@@ -4,8 +4,8 @@
 #
 # The base is named by a dated tag, which Debian does not move. A digest pins it against the registry
 # too, and is for whoever builds to take from the registry that they trust:
-# `--build-arg BASE=docker.io/library/debian@sha256:...`. A newer date is a newer base.
-ARG BASE=docker.io/library/debian:bookworm-20250520-slim
+# `--build-arg BASE=debian@sha256:...`. A newer date is a newer base.
+ARG BASE=debian:bookworm-20250520-slim
 
 FROM ${BASE} AS build
 RUN apt-get update -qq \
