@@ -3,9 +3,10 @@
 The node reaches the API over its own loopback, so the server, and whoever else speaks to it, is
 started `inside` the node's network namespace.
 
-Kubernetes' own objects are put straight into etcd, as JSON, which the server reads as well as its
-protobuf: ten thousand Services take seconds and not minutes. A Service comes with the IPAddress
-that the server would have made for it, or its repair loop would make ten thousand meanwhile.
+Kubernetes' own objects, and what a node wrote before, are put straight into etcd, as JSON, which the
+server reads as well as its protobuf: ten thousand Services take seconds and not minutes. A Service
+comes with the IPAddress that the server would have made for it, or its repair loop would make ten
+thousand meanwhile.
 """
 
 import base64
@@ -37,6 +38,7 @@ FOLDERS = {  # of kinds in etcd
     "EndpointSlice": "endpointslices",
     "IPAddress": "ipaddresses",
     "Node": "minions",
+    "ServiceBGPStatus": "metallb.io/servicebgpstatuses",
 }
 PUTS_AT_ONCE = 128  # etcd's --max-txn-ops
 FILL_SECONDS = 60.0
