@@ -3,10 +3,10 @@
 The node reaches the API over its own loopback, so the server, and whoever else speaks to it, is
 started `inside` the node's network namespace.
 
-Kubernetes' own objects, and what a node wrote before, are put straight into etcd, as JSON, which the
-server reads as well as its protobuf: ten thousand Services take seconds and not minutes. A Service
-comes with the IPAddress that the server would have made for it, or its repair loop would make ten
-thousand meanwhile.
+Kubernetes' own objects, and what a node wrote before, are put straight into etcd, as JSON, which
+the server reads as well as its protobuf: ten thousand Services take seconds and not minutes. A
+Service comes with the IPAddress that the server would have made for it, or its repair loop would
+make ten thousand meanwhile.
 """
 
 import base64
@@ -40,7 +40,7 @@ FOLDERS = {  # of kinds in etcd
     "Node": "minions",
     "ServiceBGPStatus": "metallb.io/servicebgpstatuses",
 }
-PUTS_AT_ONCE = 128  # etcd's --max-txn-ops
+PUTS_AT_ONCE = 64  # etcd's limits are 128 and 1.5 MiB, and a Node may have 12 KiB
 FILL_SECONDS = 60.0
 
 
