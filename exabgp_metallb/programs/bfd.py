@@ -29,7 +29,7 @@ from exabgp_metallb.adapters.source import OnDeath
 from exabgp_metallb.decisions.bfd import HOLD_SECONDS, UNKNOWN, Reach, Watch, bfd_sessions
 from exabgp_metallb.programs.bfd_daemons import AUTO, FOLDER_NAME, Need, ask, need_of, not_installed
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
-from exabgp_metallb.programs.parts import Neighbors, Post
+from exabgp_metallb.programs.parts import Neighbors, Post, dies
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.bfd import (
     BfdKey,
@@ -131,7 +131,7 @@ class Bfd:
         self._reach = reach
         self._client = connect(
             lambda event: post(lambda now: self._heard(event, now)),
-            lambda error: post(lambda _now: _raise(error)),
+            dies(post),
         )
         self._started = False
         self._routes: NodeRoutes | None = None
@@ -351,10 +351,6 @@ def _reason(status: BfdStatus) -> str:
 def _spellings(key: BfdKey) -> tuple[BfdKey, ...]:
     """Return how bfdd may name a session: of a single hop it leaves out the VRF."""
     return key, replace(key, vrf=None)
-
-
-def _raise(error: BaseException) -> None:
-    raise error
 
 
 def bfd_part(choice: str, state_dir: Path, post: Post, neighbors: Neighbors) -> Bfd:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from exabgp_metallb.adapters.exabgp.dialogue import Notice
+from exabgp_metallb.adapters.source import OnDeath
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.values.addresses import Address
 
@@ -16,6 +17,18 @@ Call = Callable[[float], None]
 
 Post = Callable[[Call], None]
 """Has something done in the speaker's thread, soon; from any thread."""
+
+
+def dies(post: Post) -> OnDeath:
+    """Return whom a part's threads tell that they died: the speaker ends by it."""
+
+    def told(error: BaseException) -> None:
+        def end(_now: float) -> None:
+            raise error
+
+        post(end)
+
+    return told
 
 
 class Neighbors(Protocol):

@@ -37,7 +37,7 @@ from exabgp_metallb.programs.heartbeat import Heartbeat, speaker_status
 from exabgp_metallb.programs.layer2 import Layer2, Layer2Settings
 from exabgp_metallb.programs.layer2 import Listener as ReportListener
 from exabgp_metallb.programs.options import Options, written
-from exabgp_metallb.programs.parts import Neighbors, Part, Post
+from exabgp_metallb.programs.parts import Neighbors, Part, Post, dies
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
 from exabgp_metallb.programs.speaker import NodeSource, Settings, Speaker
 from exabgp_metallb.programs.standalone import Standalone
@@ -239,7 +239,8 @@ class Composition:
             refresh_seconds=options.l2_refresh,
         )
         try:
-            return Layer2(options.node, post, connect=self._serve_orders, settings=settings)
+            serve = partial(self._serve_orders, dies(post))
+            return Layer2(options.node, post, connect=serve, settings=settings)
         except OSError as error:
             why = f"{options.orders_socket}: {error.strerror}: set --orders to a path of ours"
         except KeyError:
@@ -249,11 +250,12 @@ class Composition:
         logger.error("{}; this node answers for nothing on layer 2", why)
         return None
 
-    def _serve_orders(self, listener: ReportListener) -> OrdersServer:
+    def _serve_orders(self, on_death: OnDeath, listener: ReportListener) -> OrdersServer:
         group = self._options.orders_group
         server = OrdersServer(
             self._options.orders_socket,
             listener,
+            on_death=on_death,
             group=None if group is None else grp.getgrnam(group).gr_gid,
         )
         server.start()

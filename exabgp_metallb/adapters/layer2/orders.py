@@ -28,6 +28,7 @@ from exabgp_metallb.adapters.layer2.orders_text import (
     read_report,
     report_line,
 )
+from exabgp_metallb.adapters.source import OnDeath, thread
 from exabgp_metallb.errors import OrdersError
 from exabgp_metallb.values.orders import Orders, Report
 
@@ -107,6 +108,7 @@ class OrdersServer:
         path: of the socket; what is left of an earlier one is removed.
         listener: is called in that thread with each report, and with None when the last responder
             is gone.
+        on_death: is told when the thread dies.
         group: whose members may connect, beside root and the user that runs this; None: nobody
             else.
 
@@ -115,7 +117,12 @@ class OrdersServer:
     """
 
     def __init__(
-        self, path: Path, listener: Callable[[Report | None], None], *, group: int | None = None
+        self,
+        path: Path,
+        listener: Callable[[Report | None], None],
+        *,
+        on_death: OnDeath,
+        group: int | None = None,
     ) -> None:
         self._path = path
         self._tell = listener
@@ -133,7 +140,7 @@ class OrdersServer:
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wakes, selectors.EVENT_READ, self._woken)
         self._connections: dict[Lines, int | None] = {}  # with the version it speaks, once known
-        self._thread = Thread(target=self._run, name="orders", daemon=True)
+        self._thread = thread(self._run, name="orders", on_death=on_death)
 
     def start(self) -> None:
         """Begin to serve."""
@@ -157,13 +164,17 @@ class OrdersServer:
             self._wake.send(b"\0")
 
     def _run(self) -> None:
-        while not self._stopping:
-            for key, events in self._selector.select():
-                key.data(events)
-        for lines in list(self._connections):
-            self._close(lines, "the speaker ends")
-        for each in (self._selector, self._listening, self._wakes, self._wake):
-            each.close()
+        try:
+            while not self._stopping:
+                for key, events in self._selector.select():
+                    key.data(events)
+            for lines in list(self._connections):
+                self._close(lines, "the speaker ends")
+        finally:
+            for lines in self._connections:
+                lines.stream.close()
+            for each in (self._selector, self._listening, self._wakes, self._wake):
+                each.close()
 
     def _woken(self, _events: int) -> None:
         with suppress(BlockingIOError):

@@ -32,6 +32,7 @@ class Responder:
         self.state.mkdir(exist_ok=True)
         self.socket = host.lab.folder / f"orders-{host.name}.sock"
         self.report: Report | None = None
+        self.deaths: list[BaseException] = []
         self._server: OrdersServer | None = None
         options = {"--node": host.name, "--orders": self.socket, "--state-dir": self.state}
         self.daemon = Daemon(
@@ -48,7 +49,7 @@ class Responder:
 
     def serve(self) -> None:
         """Be its speaker."""
-        self._server = OrdersServer(self.socket, self._heard)
+        self._server = OrdersServer(self.socket, self._heard, on_death=self.deaths.append)
         self._server.start()
 
     def hang_up(self) -> None:

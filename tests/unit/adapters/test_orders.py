@@ -161,7 +161,8 @@ class Speaker:
 
     def __init__(self, path: Path) -> None:
         self.told: SimpleQueue[Report | None] = SimpleQueue()
-        self.server = OrdersServer(path, self.told.put)
+        self.deaths: SimpleQueue[BaseException] = SimpleQueue()
+        self.server = OrdersServer(path, self.told.put, on_death=self.deaths.put)
         self.server.start()
 
 
@@ -297,13 +298,35 @@ def test_the_socket_is_for_owner_and_group(speaker: Speaker, path: Path) -> None
     other.server.stop()
 
 
+def test_a_thread_that_dies_is_told_of(path: Path) -> None:
+    """Nobody would notice it else: the responders go on by their last orders."""
+
+    def fails(_report: Report | None) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    deaths: SimpleQueue[BaseException] = SimpleQueue()
+    server = OrdersServer(path, fails, on_death=deaths.put)
+    server.start()
+    listener = Listener(path)
+    listener.client.report(Report(node="n1"))
+
+    def dead() -> bool:
+        listener.turn()
+        return not deaths.empty()
+
+    wait_for(dead, SECONDS, "the death")
+    listener.client.close()
+    assert str(deaths.get()) == "nobody foresaw this"
+
+
 @pytest.mark.parametrize(("group", "taken"), [(None, False), (4711, True)])
 def test_strangers_are_turned_away(path: Path, group: int | None, *, taken: bool) -> None:
     """Another user is let in by the group alone; the mode of the file is not all that protects."""
     if os.geteuid() != 0:
         pytest.skip("becoming another user needs root")
     told: SimpleQueue[Report | None] = SimpleQueue()
-    server = OrdersServer(path, told.put, group=group)
+    deaths: SimpleQueue[BaseException] = SimpleQueue()
+    server = OrdersServer(path, told.put, on_death=deaths.put, group=group)
     server.start()
     server.send(orders("10.0.0.1"))
     path.chmod(0o666)
