@@ -40,6 +40,10 @@ class Counts:
     sent: Counter[str] = field(default_factory=Counter)
     taken: Counter[str] = field(default_factory=Counter)
 
+    def octets(self) -> int:
+        """Return how many bytes have passed in both directions."""
+        return self.sent.total() + self.taken.total()
+
     def copy(self) -> "Counts":
         """Return the counts as they are now."""
         return Counts(
@@ -114,9 +118,12 @@ class CountingProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        plain = socket.create_connection(self._server)
         try:
-            with client, self._tls.wrap_socket(plain, server_hostname=self._server[0]) as server:
+            with (
+                client,
+                socket.create_connection(self._server) as plain,
+                self._tls.wrap_socket(plain, server_hostname=self._server[0]) as server,
+            ):
                 self._pass(client, server)
         except OSError:
             return  # one of both hung up

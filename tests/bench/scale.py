@@ -36,16 +36,18 @@ from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.waiting import wait_for
 from tests.integration.nodes import PROGRAM, clean_environment
 from tests.kube.client import Client, Object
-from tests.kube.controllers import ControllerProcess, account
+from tests.kube.controllers import ControllerProcess, account, addresses_of
 from tests.kube.polling import wait_until
 from tests.kube.server import ApiServer
 
 IMAGES = 50  # of a Node: the kubelet's nodeStatusMaxImages
-NODE_STATUS_SECONDS = 300.0  # the kubelet's nodeStatusReportFrequency
 WRITERS = 2
 TICKS = os.sysconf("SC_CLK_TCK")
-KIB = 1024
+KIB, MIB = 1024, 1024 * 1024
+NODE_STATUS_SECONDS = 300.0  # the kubelet's nodeStatusReportFrequency
+MULTIPLES = (10, 100, 1000)  # nodes
 SERVED_SECONDS = 250.0
+QUIET_SECONDS = 2.0
 HOST = "node-1"
 
 Change = tuple[Object, Object, str]
@@ -62,6 +64,7 @@ class Size:
     beats: float  # Node status updates a second
     seconds: float  # of each measurement
     calm: float  # seconds after the start
+    rest: float  # seconds of the measurement at rest: a bookmark comes once a minute
     layer2: int = 0  # candidates for every address; 0: no layer 2
 
 
@@ -223,6 +226,33 @@ def _patch_all(kubeconfig: Path, changes: Sequence[Change], rate: float) -> None
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What passed in some time, and the shares of a processor that programs used."""
+
+    what: str
+    seconds: float
+    made: int
+    counts: Counts
+    cpu: tuple[float, ...]
+
+    def row(self) -> list[str]:
+        """Return the cells of a table; see `Programs.head`."""
+        return [
+            self.what,
+            f"{self.seconds:.0f}",
+            f"{self.made / self.seconds:.1f}",
+            f"{self.counts.requests.total() / self.seconds:.2f}",
+            f"{self.counts.events.total() / self.seconds:.2f}",
+            f"{self.counts.octets() / self.seconds / KIB:.1f}",
+            *(f"{100 * share:.1f} %" for share in self.cpu),
+        ]
+
+    def event_octets(self, resource: str) -> float:
+        """Return how long an event of a resource is."""
+        return self.counts.sent[resource] / self.counts.events[resource]
+
+
+@dataclass(frozen=True, slots=True)
 class Programs:
     """Whose processor time is measured, by name, and what counts their requests."""
 
@@ -230,27 +260,26 @@ class Programs:
     proxy: CountingProxy
 
     def head(self) -> list[str]:
-        """Return the head of the rows of `during`."""
+        """Return the head of the rows of what was measured."""
         rates = ["requests/s", "events/s", "KiB/s"]
         return ["meanwhile", "seconds", "made/s", *rates, *(f"CPU {name}" for name in self.pids)]
 
-    def during(self, what: str, work: Callable[[], object], made: int = 0) -> list[str]:
-        """Return a row about the time that some work takes."""
+    def during(self, what: str, work: Callable[[], object], made: int = 0) -> Measured:
+        """Measure the time that some work takes."""
         before, cpu, begun = self.proxy.counts(), self._cpu(), time.monotonic()
         work()
         taken, after = time.monotonic() - begun, self._cpu()
         counts = self.proxy.counts().since(before)
         _print_counts(what, counts)
-        passed = sum(counts.sent.values()) + sum(counts.taken.values())
-        return [
-            what,
-            f"{taken:.0f}",
-            f"{made / taken:.1f}",
-            f"{sum(counts.requests.values()) / taken:.2f}",
-            f"{sum(counts.events.values()) / taken:.2f}",
-            f"{passed / taken / KIB:.1f}",
-            *(f"{100 * (after[name] - cpu[name]) / taken:.1f} %" for name in self.pids),
-        ]
+        shares = tuple((after[name] - cpu[name]) / taken for name in self.pids)
+        return Measured(what, taken, made, counts, shares)
+
+    def wait_quiet(self) -> None:
+        """Wait until nothing passes for a moment: statuses are written more slowly than changed."""
+        before = Counts()
+        while (now := self.proxy.counts()) != before:
+            before = now
+            time.sleep(QUIET_SECONDS)
 
     def memory(self) -> str:
         """Return RSS, PSS and the highest RSS of each."""
@@ -286,6 +315,49 @@ def load() -> str:
     return " ".join(f"{each:.1f}" for each in os.getloadavg())
 
 
+def tell(programs: Programs, found: Sequence[Measured]) -> None:
+    """Print what was measured."""
+    print(f"\n{table(programs.head(), [each.row() for each in found])}")
+    print(f"\n{programs.memory()}\n\nload {load()}")
+
+
+def multiplied(
+    size: Size, start: Counts, rest: Measured, endpoints: Measured, reports: Measured
+) -> str:
+    """Return what this many nodes cost the API, from what one of them does in this cluster.
+
+    The rows have as many Nodes as nodes; Services stay as many as they are.
+    """
+    report, change = reports.event_octets("nodes"), endpoints.event_octets("endpointslices")
+    lists = start.octets() - start.sent["nodes"]
+    rows = []
+    for nodes in MULTIPLES:
+        seen = nodes * nodes / NODE_STATUS_SECONDS
+        at_start = nodes * (lists + start.sent["nodes"] * nodes / size.nodes)
+        changes = nodes * size.rate
+        rows.append(
+            [
+                f"{nodes:,}",
+                f"{nodes * start.requests.total():,}",
+                f"{at_start / MIB:,.0f} MiB",
+                f"{nodes * rest.counts.requests.total() / rest.seconds:,.1f}",
+                f"{nodes * rest.counts.events.total() / rest.seconds:,.1f}",
+                f"{seen:,.1f}",
+                f"{seen * report / MIB:,.2f} MiB/s",
+                f"{changes:,.0f}",
+                f"{changes * change / MIB:,.2f} MiB/s",
+                f"{nodes * size.services:,}",
+            ]
+        )
+    head = [
+        *("nodes", "requests, all start", "bytes, all start", "requests/s at rest"),
+        *("events/s at rest", "events/s of Node reports", "bytes of them"),
+        *(f"events/s of {size.rate:.0f} changes", "bytes of them", "status objects"),
+    ]
+    told = f"{report / KIB:.1f} KiB a Node report, {change / KIB:.2f} KiB a change of a slice"
+    return f"{told}; multiplied:\n{table(head, rows)}"
+
+
 # One node.
 
 
@@ -314,25 +386,29 @@ def of_node(size: Size, *, first: bool) -> None:
             print(
                 f"orders in JSON: {ordered(agent) / KIB:,.0f} KiB after {time.time() - begun:.1f} s"
             )
-        _print_counts("start", proxy.counts())
+        start = proxy.counts()
+        _print_counts("start", start)
         programs = Programs(pids | {"API server": server._process.pid or 0}, proxy)
-        print(programs.during("first seconds", partial(time.sleep, size.calm)))
-        rows = [programs.during("at rest", partial(time.sleep, size.seconds))]
+        programs.during("first seconds", partial(time.sleep, size.calm))
+        found = [programs.during("at rest", partial(time.sleep, size.rest))]
         if not first:
-            rows += list(under_change(programs, server, size))
-        print(f"\n{table(programs.head(), rows)}\n\n{programs.memory()}\n\nload {load()}")
+            found += under_change(programs, server, size)
+        tell(programs, found)
+        if not first:
+            print(f"\n{multiplied(size, start, *found)}")
         agent.stop()
         if answering:
             answering.stop()
 
 
-def under_change(programs: Programs, server: ApiServer, size: Size) -> Iterator[list[str]]:
-    """Yield the rows of a node while the cluster changes."""
+def under_change(programs: Programs, server: ApiServer, size: Size) -> Iterator[Measured]:
+    """Measure a node while the cluster changes."""
     sorts = {"endpoints change": (flips, size.rate), "Nodes report": (beats, size.beats)}
     for what, (changes, rate) in sorts.items():
         some = changes(size)
         work = partial(make, server.admin_kubeconfig, some, rate)
         yield programs.during(what, work, len(some))
+        programs.wait_quiet()
 
 
 def responder(place: Scene, agent: ApiNode) -> Daemon:
@@ -375,12 +451,11 @@ def of_controller(size: Size) -> None:
             what="a write for each Service",
             within_seconds=SERVED_SECONDS,
         )
-        print(f"load {load()}; all addresses {time.monotonic() - begun:.1f} s after the start")
+        print(f"load {load()}; all addresses sent {time.monotonic() - begun:.1f} s after the start")
         assert replica.pid
         print(f"processor time of the controller: {cpu_seconds(replica.pid):.1f} s")
         _print_counts("start", proxy.counts())
-        shown = server.client.list("v1", "Service", "default")["items"]
-        assert all(each["status"]["loadBalancer"]["ingress"] for each in shown)
+        wait_until(partial(all_shown, server), what="all addresses", within_seconds=60.0)
         replica.stop()
         again = ControllerProcess(proxy.kubeconfig, NAMESPACE, folder / "again.log")
         begun = time.monotonic()
@@ -391,15 +466,21 @@ def of_controller(size: Size) -> None:
         programs = Programs(
             {"controller": again.pid, "API server": server._process.pid or 0}, proxy
         )
-        print(programs.during("first seconds", partial(time.sleep, size.calm)))
-        rows = [programs.during("at rest", partial(time.sleep, size.seconds))]
+        programs.during("first seconds", partial(time.sleep, size.calm))
+        found = [programs.during("at rest", partial(time.sleep, size.rest))]
         sorts = {"Services change": (annotations, size.rate), "Nodes report": (beats, size.beats)}
         for what, (changes, rate) in sorts.items():
             some = changes(size)
             work = partial(make, server.admin_kubeconfig, some, rate)
-            rows.append(programs.during(what, work, len(some)))
-        print(f"\n{table(programs.head(), rows)}\n\n{programs.memory()}\n\nload {load()}")
+            found.append(programs.during(what, work, len(some)))
+        tell(programs, found)
         again.stop()
+
+
+def all_shown(server: ApiServer) -> bool:
+    """Tell whether every Service of type LoadBalancer shows an address; Kubernetes' own is none."""
+    services = server.client.list("v1", "Service", "default")["items"]
+    return all(addresses_of(each) for each in services if each["spec"]["type"] == "LoadBalancer")
 
 
 def main() -> None:
@@ -412,6 +493,7 @@ def main() -> None:
     parser.add_argument("--beats", type=float, default=20.0, help="Node reports a second")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
     parser.add_argument("--calm", type=float, default=10.0, help="seconds after the start")
+    parser.add_argument("--rest", type=float, default=60.0, help="seconds of the one at rest")
     parser.add_argument("--layer2", type=int, default=0, help="candidates for each address")
     parser.add_argument("--first", action="store_true", help="no status was written before")
     arguments = vars(parser.parse_args())
