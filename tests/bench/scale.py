@@ -47,7 +47,7 @@ KIB, MIB = 1024, 1024 * 1024
 NODE_STATUS_SECONDS = 300.0  # the kubelet's nodeStatusReportFrequency
 MULTIPLES = (10, 100, 1000)  # nodes
 SERVED_SECONDS = 250.0
-QUIET_SECONDS = 2.0
+QUIET_SECONDS, LONGEST_SECONDS = 2.0, 20.0
 HOST = "node-1"
 
 Change = tuple[Object, Object, str]
@@ -275,9 +275,12 @@ class Programs:
         return Measured(what, taken, made, counts, shares)
 
     def wait_quiet(self) -> None:
-        """Wait until nothing passes for a moment: statuses are written more slowly than changed."""
-        before = Counts()
-        while (now := self.proxy.counts()) != before:
+        """Wait until nothing passes for a moment: statuses are written more slowly than changed.
+
+        Not for as long as it takes to write one for each of thousands of addresses taken over.
+        """
+        before, until = Counts(), time.monotonic() + LONGEST_SECONDS
+        while (now := self.proxy.counts()) != before and time.monotonic() < until:
             before = now
             time.sleep(QUIET_SECONDS)
 
