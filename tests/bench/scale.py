@@ -397,7 +397,7 @@ def of_node(size: Size, *, first: bool) -> None:
         if not first:
             found += under_change(programs, server, size)
         tell(programs, found)
-        if not first:
+        if not first and not size.layer2:
             print(f"\n{multiplied(size, start, *found)}")
         agent.stop()
         if answering:
