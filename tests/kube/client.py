@@ -28,6 +28,9 @@ MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 APPLY_PATCH = "application/apply-patch+yaml"  # server-side apply; JSON is YAML
 APPLY_QUERY = {"fieldManager": "tests", "force": "true"}
 
+LASTING = "default"
+"""The namespace that outlives the tests; those that they make go with all that is in them."""
+
 
 def reference(api_version: str, kind: str, name: str, namespace: str | None = None) -> Object:
     """Return just enough of an object to name it."""
@@ -143,7 +146,7 @@ class Client:
             wait_until(partial(self._serves, definition), what=f"{name} to be served")
 
     def delete_created(self) -> None:
-        """Delete the cluster-wide objects that this client made, newest first."""
+        """Delete what this client made and no namespace takes along, newest first."""
         while self._created:
             try:
                 self.delete(self._created.pop())
@@ -206,7 +209,7 @@ class Client:
         return self.request("PATCH", path, query=query, body=obj, content_type=APPLY_PATCH)
 
     def _remember(self, created: Object, resource: Resource) -> Object:
-        if not resource.namespaced:
+        if not resource.namespaced or created["metadata"].get("namespace") == LASTING:
             self._created.append(created)
         return created
 
