@@ -58,7 +58,7 @@ class Pace:
         uniform: returns a random number between two: `random.uniform`.
         list_seconds: the longest silence while a page is read.
         silence_seconds: the longest silence on a watch, which is then begun again from where it
-            stands. Servers send a bookmark each minute, so a live one is rarely silent for longer.
+            stands. Bookmarks break it, where the server sends any while nothing changes.
         watch_seconds: the server ends a watch after a time between these, so that connections
             spread anew over the servers of a control plane.
         rest_seconds: the shortest and the longest pause before the next attempt.
