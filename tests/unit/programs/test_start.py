@@ -141,10 +141,12 @@ def test_exabgp_endures_a_speaker_that_dies_of_the_same_each_time() -> None:
     assert deaths < 5
 
 
-def test_waiting_ends_with_exabgp() -> None:
+def test_waiting_ends_with_exabgp(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what it writes meanwhile is read, however much that is."""
+    monkeypatch.setattr(start, "LINGER_SECONDS", 3600.0)  # longer than any test may take
     stdin, theirs = os.pipe()
     os.write(theirs, b"done\n" * 1000)
     os.close(theirs)
     start.linger(partial(Pipe, stdin=stdin))
+    assert os.read(stdin, 1) == b""
     os.close(stdin)
