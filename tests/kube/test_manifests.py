@@ -88,7 +88,7 @@ EVERY = [*OVERLAYS, *(f"helm {form}" for form in FORMS)]
 
 @pytest.mark.parametrize("name", EVERY)
 def test_the_api_takes_all_objects(name: str, cluster: ApiServer) -> None:
-    """First as a dry run of the server, then for real; the API completes and drops nothing.
+    """First as a dry run of the server, then for real; afterwards each is there.
 
     A field that it does not know is an error here, as with `kubectl --validate=strict`.
     """
@@ -103,6 +103,7 @@ def test_the_api_takes_all_objects(name: str, cluster: ApiServer) -> None:
             client.install_crds([each])
         else:
             client.apply(each)
+    assert all(client.get(each)["metadata"]["uid"] for each in objects)
 
 
 @pytest.mark.parametrize(
