@@ -323,7 +323,7 @@ class Ownership:
                 self._defend(binding, now)
                 return
             self.counts.yields += 1
-            if better:
+            if better and not (self._draining or binding.released):
                 binding.returned_at = now
             self._stand_by(binding, node, mac, now)
             self._know_owner(binding, now, weak=weak)

@@ -228,6 +228,24 @@ def test_a_drained_node_is_the_best_again_afterwards() -> None:
     assert segment.owners(VIP) == ["a"]
 
 
+def test_a_planned_hand_over_is_no_return_that_damps_the_next_one() -> None:
+    """A drained node comes last in its own line; who relieves it did not take anything back."""
+    segment = settled(one(start=("b", "c")), "b")
+    segment.reorder("c", "c")
+    segment.reorder("b", "c", "b")
+    segment.drain("b")
+    segment.run(2)
+    assert segment.owners(VIP) == ["c"]
+    segment.drain("b", draining=False)
+    for name in "bc":
+        segment.reorder(name, *ABC)
+    segment.run(2 * PACE.hold_down)
+    assert segment.owners(VIP) == ["b"]
+    segment.start("a")
+    segment.run(2 * PACE.hold_down)
+    assert segment.owners(VIP) == ["a"]
+
+
 def test_a_lone_node_that_leaves_awaits_nobody() -> None:
     """Its process can end at once."""
     segment = one(("a",))
