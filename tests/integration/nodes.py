@@ -14,8 +14,8 @@ from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, tail
 from tests.integration.lab.waiting import wait_for
 
-LOG_SECONDS = 15.0
-PROCESS_SECONDS = 15.0
+LOG_SECONDS = 60.0
+PROCESS_SECONDS = 60.0
 
 PROGRAM = [sys.executable, "-m", "exabgp_metallb"]
 NO_INTERPRETER_NOISE = {"PYTHONWARNINGS": "ignore"}  # pytest's own filters are not for children

@@ -29,7 +29,7 @@ ROUTER_ASN, NODE_ASN, LONG_ASN = 64512, 64513, 4_200_000_001
 WEB, ALL = "192.0.2.1/32", "192.0.2.0/24"
 NODE1, NODE2 = "10.0.0.11", "10.0.0.12"
 
-WEIGHTS_SECONDS = 15.0
+WEIGHTS_SECONDS = 60.0
 
 NodeFactory = Callable[[Host], Node]  # returns it started
 

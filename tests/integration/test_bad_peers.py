@@ -216,7 +216,7 @@ def test_a_live_peer_keeps_its_password(
         "configure terminal", f"router bgp {ROUTER_ASN}", f"neighbor {NODE1} password {second}"
     )
     manifests.put(secret(name, second))
-    wait_for(lambda: router.establishments(worker.ipv4) == 2, 30, "a session with the new password")
+    wait_for(lambda: router.establishments(worker.ipv4) == 2, 60, "a session with the new password")
     router.wait_next_hops({WEB: [NODE1], MORE: [NODE1]})
 
 
@@ -288,7 +288,7 @@ def test_a_file_that_somebody_edits_is_made_right(
     conf.write_text("neighbor {")
     running.kill_speaker()
     running.wait_log("ExaBGP holds 2 neighbors")
-    wait_for(lambda: "neighbor 10.0.0.71 {" in running.conf, 20, "our own file again")
+    wait_for(lambda: "neighbor 10.0.0.71 {" in running.conf, 60, "our own file again")
     assert_untouched(good, manifests)
 
 

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.netns
 ROUTER_ASN = 64512
 NODE_ASN = 64513
 HOLD_SECONDS = 90
-SOON = 15.0  # far less than the hold time, far more than BFD and a reload take
+SOON = 60.0  # less than the hold time, far more than BFD and a reload take
 WEB = "192.0.2.1/32"
 
 Start = Callable[..., Node]  # returns it started

@@ -40,7 +40,7 @@ NODE1, NODE2 = "10.0.0.11", "10.0.0.12"
 LONG = "--drain-seconds 600"  # the first phase lasts as long as the test looks at it
 SHORT = "--drain-seconds 1"
 CEASE, ADMINISTRATIVE_SHUTDOWN = 6, 2
-SECONDS = 30.0
+SECONDS = 60.0
 
 ANNOTATION = "exabgp-metallb.io/drain"
 

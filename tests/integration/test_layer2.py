@@ -41,7 +41,7 @@ from tests.requirements import missing
 
 pytestmark = pytest.mark.netns
 
-SECONDS = 30.0
+SECONDS = 60.0
 NODES = ("a", "b", "c")
 ONLY_NET_RAW = ("setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all")
 NO_NET_RAW = ("setpriv", "--bounding-set=-net_raw", "--inh-caps=-all")

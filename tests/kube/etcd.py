@@ -11,7 +11,7 @@ from typing import Any
 from tests.kube.polling import wait_until
 from tests.kube.process import LOOPBACK, Process, free_ports
 
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 60.0
 
 
 class Etcd:

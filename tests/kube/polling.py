@@ -14,7 +14,7 @@ class TooLateError(Exception):
     """What a test waited for did not happen in its time."""
 
 
-def wait_until(condition: Callable[[], T], *, what: str, within_seconds: float = 20.0) -> T:
+def wait_until(condition: Callable[[], T], *, what: str, within_seconds: float = 60.0) -> T:
     """Return the first true value of `condition`, which is called again and again.
 
     Args:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-STOP_SECONDS = 30.0  # a kube-apiserver ends about a second after SIGTERM, an etcd at once
+STOP_SECONDS = 60.0  # a kube-apiserver ends about a second after SIGTERM, an etcd at once
 LOG_TAIL_LINES = 15
 
 

@@ -24,8 +24,8 @@ from exabgp_metallb.values.orders import SubnetRule
 from tests.integration.lab.network import Host
 from tests.integration.lab.waiting import wait_for
 
-START_SECONDS = 30.0
-SEEN_SECONDS = 20.0
+START_SECONDS = 60.0
+SEEN_SECONDS = 60.0
 ROOT = Path(__file__).parents[3]
 
 Event = Mapping[str, Any]

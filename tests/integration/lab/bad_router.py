@@ -18,7 +18,7 @@ from tests.integration.lab.network import Host
 from tests.integration.lab.waiting import wait_for
 
 PORT = 179
-READY_SECONDS = 10.0
+READY_SECONDS = 60.0
 OPEN, UPDATE, NOTIFICATION, KEEPALIVE = 1, 2, 3, 4
 
 ROUTES = 100_000

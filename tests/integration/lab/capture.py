@@ -17,7 +17,7 @@ from tests.integration.lab.history import Address, Prefix
 from tests.integration.lab.network import Host
 from tests.integration.lab.waiting import wait_for
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 
 PCAP_HEADER = struct.Struct("<IHHiIII")  # pcap-savefile(5), written by this machine: little-endian
 PCAP_RECORD = struct.Struct("<IIII")

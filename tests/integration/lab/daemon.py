@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.integration.lab.network import Host, LabError, tail
 
-STOP_SECONDS = 30.0  # a node drains for five; bird and FRR end at once
+STOP_SECONDS = 60.0  # a node drains for five; bird and FRR end at once
 
 
 class Daemon:

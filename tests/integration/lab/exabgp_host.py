@@ -13,8 +13,8 @@ from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, tail
 from tests.integration.lab.waiting import wait_for
 
-LOG_SECONDS = 10.0
-PROCESS_SECONDS = 10.0  # ExaBGP starts its process again within a second
+LOG_SECONDS = 60.0
+PROCESS_SECONDS = 60.0  # ExaBGP starts its process again within a second
 
 SETTINGS = {
     # Started by root it would become nobody, which may read neither the lab's files nor our tree.

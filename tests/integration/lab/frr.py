@@ -65,6 +65,7 @@ class FrrRouter(Router):
     """FRR's bgpd and zebra on a host; the one driver whose routes reach the kernel."""
 
     programs: ClassVar[tuple[str, ...]] = (ZEBRA, BGPD)
+    logs_end_of_rib: ClassVar[bool] = True
 
     def __init__(self, host: Host, config: RouterConfig) -> None:
         super().__init__(host, config)

@@ -12,7 +12,7 @@ from tests.integration.lab.router import RouterConfig
 from tests.integration.lab.waiting import wait_for
 
 BFDD = "/usr/lib/frr/bfdd"
-BFD_SECONDS = 20.0  # a session comes up within a few
+BFD_SECONDS = 60.0  # a session comes up within a few
 
 
 class BfdRouter(FrrRouter):

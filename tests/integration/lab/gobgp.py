@@ -37,6 +37,7 @@ class GoBgpRouter(Router):
     """GoBGP on a host."""
 
     programs: ClassVar[tuple[str, ...]] = (GOBGPD, GOBGP)
+    logs_end_of_rib: ClassVar[bool] = True
 
     def __init__(self, host: Host, config: RouterConfig) -> None:
         super().__init__(host, config)

@@ -32,7 +32,7 @@ PREFIX = "exabgp-lab"
 NAMESPACES = Path("/run/netns")  # where iproute2 keeps the names: ip-netns(8)
 LEFT_BEHIND = re.compile(rf"{PREFIX}-(\d+)-(\d+)-")
 SEGMENT = "lan"  # the bridge that a host joins when no other is named
-COMMAND_SECONDS = 30.0
+COMMAND_SECONDS = 60.0
 LOG_TAIL_LINES = 25
 
 HOST_SYSCTLS = {

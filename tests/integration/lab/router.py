@@ -17,9 +17,9 @@ from tests.integration.lab.waiting import wait_for
 
 Family = Literal["ipv4", "ipv6"]
 
-START_SECONDS = 10.0
-ROUTES_SECONDS = 15.0
-ESTABLISH_SECONDS = 20.0  # GoBGP refuses a neighbor for 5 s after each end of its session
+START_SECONDS = 60.0
+ROUTES_SECONDS = 60.0
+ESTABLISH_SECONDS = 60.0  # GoBGP refuses a neighbor for 5 s after each end of its session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,7 @@ class Router(abc.ABC):
     """A routing daemon on a host."""
 
     programs: ClassVar[tuple[str, ...]]  # what must be installed for this driver
+    logs_end_of_rib: ClassVar[bool] = False  # whether its history has `Kind.END_OF_RIB`
 
     def __init__(self, host: Host, config: RouterConfig) -> None:
         self.host = host
@@ -113,6 +114,19 @@ class Router(abc.ABC):
     def wait_down(self, neighbor: Address, timeout: float = ESTABLISH_SECONDS) -> None:
         """Wait until the session is not Established."""
         wait_for(lambda: not self.established(neighbor), timeout, f"{neighbor} is down")
+
+    def wait_end_of_rib(self, neighbor: Address, timeout: float = ROUTES_SECONDS) -> None:
+        """Wait until a neighbor that restarts gracefully has sent its first table, whole.
+
+        GoBGP keeps nothing of one that dies earlier; routers that do not log it keep what they had.
+        """
+        families = next(n.families for n in self.config.neighbors if n.address == neighbor)
+        ends = {Event(Kind.END_OF_RIB, neighbor, family=int(name[-1])) for name in families}
+        wait_for(
+            lambda: not self.logs_end_of_rib or ends <= set(self.history.events()),
+            timeout,
+            lambda: f"End-of-RIB of {neighbor}\n{self.host.lab.report()}",
+        )
 
     def wait_routes(
         self, expected: Routes | Callable[[Routes], bool], timeout: float = ROUTES_SECONDS
