@@ -53,6 +53,7 @@ EXABGP_ENVIRONMENT: Mapping[str, str] = {
     "exabgp_api_ack": "true",  # the window counts answers
     "exabgp_api_chunk": "10",  # rows: 500 between two looks at its peers, and not 50
     "exabgp_api_cli": "false",  # no named pipes: nothing but the speaker gives orders
+    "exabgp_api_terminate": "true",  # else an answer without a reader stops all peers for good
     "exabgp_cache_attributes": "true",
     "exabgp_daemon_daemonize": "false",
     "exabgp_daemon_drop": "false",  # we start it as who it shall be

@@ -5,12 +5,15 @@ A node runs as units and containers run it: `exabgp-metallb run` on a host of it
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path as FilePath
 
 import pytest
 
+from exabgp_metallb.programs.run import EXABGP_ENVIRONMENT
+from tests.integration.lab.exabgp_host import ExaBgp
 from tests.integration.lab.frr import FrrFactory
 from tests.integration.lab.history import Event, Kind
 from tests.integration.lab.network import Host, Lab
@@ -713,3 +716,49 @@ def test_addresses_given_without_a_cluster_stay(
     manifests.remove("Service", "m")
     held.wait_next_hops(both)
     wait_for(lambda: running.leases.get("default/b") == ["192.0.2.4"], 60, "b has what m left")
+
+
+DEAF = """
+import os, sys, time
+line = "announce route 192.0.2.2/32 next-hop self"
+print(line, flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.1)
+os.close(0)
+for _ in range(4000):  # ExaBGP keeps 8 KiB of answers before it minds
+    print(line, flush=True)
+"""
+"""A process of ExaBGP that dies while it is answered, as ExaBGP sees it: its pipe has no reader."""
+
+
+def test_exabgp_ends_rather_than_stopping_its_peers(
+    tor: Host, node1: Host, frr: FrrFactory
+) -> None:
+    """An answer that finds no reader would have it hold all peers down for good; routes stay."""
+    held = frr(tor, helped(node1))
+    script, go = node1.lab.folder / "deaf.py", node1.lab.folder / "go"
+    script.write_text(DEAF)
+    made = ExaBgp(
+        node1,
+        f"""
+process deaf {{ run {sys.executable} {script} {go}; encoder json; }}
+neighbor {tor.ipv4} {{
+    router-id {node1.ipv4}; local-address {node1.ipv4};
+    local-as {NODE_ASN}; peer-as {ROUTER_ASN}; hold-time 9;
+    capability {{ graceful-restart 30; }}
+    family {{ ipv4 unicast; }}
+    api {{ processes [ deaf ]; }}
+    static {{ route {WEB} next-hop self; }}
+}}
+""",
+        env=EXABGP_ENVIRONMENT,
+    )
+    try:
+        made.start()
+        held.wait_next_hops({WEB: [NODE1], NEAR: [NODE1]})
+        go.touch()
+        wait_for(lambda: not made.alive, 60, lambda: f"the end of ExaBGP\n{made.log()}")
+    finally:
+        made.stop()
+    assert held.establishments(node1.ipv4) == 1
+    assert losses(held, 0) == []
