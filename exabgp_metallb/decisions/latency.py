@@ -20,18 +20,13 @@ class Latency:
         self.histogram = Histogram()
         self._since: float | None = None
 
-    @property
-    def running(self) -> bool:
-        """Tell whether changes are under way."""
-        return self._since is not None
-
     def began(self, heard_at: float) -> None:
         """Note a change, and when the event behind it was heard."""
         if self._since is None:
             self._since = heard_at
 
     def done(self, now: float) -> None:
-        """Note that all changes are on the wire."""
+        """Note that all changes, if there were any, are on the wire."""
         if self._since is None:
             return
         seconds, self._since = now - self._since, None

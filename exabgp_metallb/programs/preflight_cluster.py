@@ -16,6 +16,7 @@ from exabgp_metallb.adapters.kubernetes.reviews import Right, found, may, served
 from exabgp_metallb.errors import SourceError
 from exabgp_metallb.programs import tenure
 from exabgp_metallb.programs.bfd_daemons import AUTO, Need, not_installed
+from exabgp_metallb.programs.known_objects import LATER_KIND
 from exabgp_metallb.programs.options import Options
 from exabgp_metallb.programs.preflight import (
     Check,
@@ -25,7 +26,6 @@ from exabgp_metallb.programs.preflight import (
     Role,
     lacking_capabilities,
 )
-from exabgp_metallb.programs.speaker import LATER_KIND
 from exabgp_metallb.programs.start import CLUSTER_KINDS
 
 WEBHOOKS = (

@@ -34,12 +34,13 @@ from exabgp_metallb.parsing.objects import KINDS
 from exabgp_metallb.programs.bfd import Bfd, bfd_part
 from exabgp_metallb.programs.control_socket import ControlSocket
 from exabgp_metallb.programs.heartbeat import Heartbeat, speaker_status
+from exabgp_metallb.programs.known_objects import NodeSource
 from exabgp_metallb.programs.layer2 import Layer2, Layer2Settings
 from exabgp_metallb.programs.layer2 import Listener as ReportListener
 from exabgp_metallb.programs.options import Options, written
 from exabgp_metallb.programs.parts import Neighbors, Part, Post, dies
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
-from exabgp_metallb.programs.speaker import NodeSource, Settings, Speaker
+from exabgp_metallb.programs.speaker import Settings, Speaker
 from exabgp_metallb.programs.standalone import Standalone
 from exabgp_metallb.programs.statuses import Statuses
 from exabgp_metallb.values.objects import ObjectName

@@ -12,9 +12,11 @@ from exabgp_metallb.adapters.files.last_good import LastGood
 from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Listener, OnDeath, Put
 from exabgp_metallb.parsing.objects import KINDS, parse
 from exabgp_metallb.programs import keeper
+from exabgp_metallb.programs.health import SILENT_SECONDS
+from exabgp_metallb.programs.known_objects import LATER_KIND
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.programs.parts import Neighbors, Part, Post
-from exabgp_metallb.programs.speaker import LATER_KIND, SILENT_SECONDS, Settings, Speaker
+from exabgp_metallb.programs.speaker import Settings, Speaker
 from exabgp_metallb.values.addresses import Prefix
 from exabgp_metallb.values.specs import Parsed
 from exabgp_metallb.values.vitals import SpeakerVitals
