@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: a lab, and routers of every make in it."""
+"""Fixtures of the integration tests: a lab, the usual rack in it, and routers of every make."""
 
 import os
 import shutil
@@ -15,6 +15,9 @@ from tests.integration.lab.frr import FrrFactory, FrrRouter
 from tests.integration.lab.gobgp import GoBgpRouter
 from tests.integration.lab.network import Host, Lab
 from tests.integration.lab.router import Router, RouterConfig, RouterFactory
+from tests.integration.manifests import Manifests, advertisement, pool
+from tests.integration.nodes import Node
+from tests.integration.rack import NODE1, NODE2, Start
 from tests.requirements import missing
 
 R = TypeVar("R", bound=Router)
@@ -42,6 +45,50 @@ def lab() -> Iterator[Lab]:
     _require("ip", "tcpdump", "sysctl")
     with Lab() as lab:
         yield lab
+
+
+@pytest.fixture
+def tor(lab: Lab) -> Host:
+    """Return the host of the first router."""
+    return lab.host("tor", "10.0.0.1/24", "fd00::1/64")
+
+
+@pytest.fixture
+def tor2(lab: Lab) -> Host:
+    """Return the host of the second router."""
+    return lab.host("tor2", "10.0.0.2/24", "fd00::2/64")
+
+
+@pytest.fixture
+def node1(lab: Lab) -> Host:
+    """Return the first node's host."""
+    return lab.host("node1", f"{NODE1}/24", "fd00::11/64")
+
+
+@pytest.fixture
+def node2(lab: Lab) -> Host:
+    """Return the second node's host."""
+    return lab.host("node2", f"{NODE2}/24", "fd00::12/64")
+
+
+@pytest.fixture
+def manifests(lab: Lab) -> Manifests:
+    """Return a folder with a pool, and an advertisement of it to every peer."""
+    manifests = Manifests(lab.folder / "manifests")
+    manifests.put(pool("public", "192.0.2.0/24", "fd01::/64"), advertisement())
+    return manifests
+
+
+@pytest.fixture
+def start(manifests: Manifests) -> Start:
+    """Return what starts a node that follows the folder."""
+
+    def start(host: Host, **how: str) -> Node:
+        started = Node(host, manifests.path, **how)
+        started.start()
+        return started
+
+    return start
 
 
 @pytest.fixture(params=MAKES)

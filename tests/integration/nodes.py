@@ -34,6 +34,15 @@ def children(pid: int, word: str) -> list[int]:
     return [each for each in found if word in _command_line(each)]
 
 
+def has_ended(pid: int) -> bool:
+    """Tell whether a process is over, though nobody may have asked for its status yet."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"  # field 3 of proc(5)
+
+
 def _command_line(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
 

@@ -1,109 +1,44 @@
 """Attributes beyond MetalLB's, as routers hold them: MED, prepended paths, link bandwidth."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from ipaddress import IPv4Address, ip_network
+from ipaddress import ip_network
 
 import pytest
 
 from tests.integration.lab.frr import FrrFactory, FrrRouter
 from tests.integration.lab.history import Kind
-from tests.integration.lab.network import Host, Lab
-from tests.integration.lab.router import NeighborConfig, Path, RouterConfig, RouterFactory
+from tests.integration.lab.network import Host
+from tests.integration.lab.router import Path, RouterFactory
 from tests.integration.lab.waiting import wait_for
-from tests.integration.manifests import (
-    Manifests,
-    advertisement,
-    node,
-    peer,
-    pool,
-    service,
-    slice_of,
-)
-from tests.integration.nodes import Node
+from tests.integration.manifests import Manifests, advertisement, node, peer, service, slice_of
+from tests.integration.rack import NODE1, NODE2, NODE_ASN, ROUTER_ASN, WEB, Start, config, ebgp
 
 pytestmark = pytest.mark.netns
 
-ROUTER_ASN, NODE_ASN, LONG_ASN = 64512, 64513, 4_200_000_001
-WEB, ALL = "192.0.2.1/32", "192.0.2.0/24"
-NODE1, NODE2 = "10.0.0.11", "10.0.0.12"
+LONG_ASN = 4_200_000_001
+ALL = "192.0.2.0/24"
 
 WEIGHTS_SECONDS = 60.0
-
-NodeFactory = Callable[[Host], Node]  # returns it started
 
 asns = pytest.mark.parametrize(
     "asn", [ROUTER_ASN, NODE_ASN, LONG_ASN], ids=["ibgp", "ebgp", "ebgp-32-bits"]
 )
 
 
-@pytest.fixture
-def tor(lab: Lab) -> Host:
-    """Return the router's host."""
-    return lab.host("tor", "10.0.0.1/24", "fd00::1/64")
-
-
-@pytest.fixture
-def node1(lab: Lab) -> Host:
-    """Return the first node's host."""
-    return lab.host("node1", f"{NODE1}/24", "fd00::11/64")
-
-
-@pytest.fixture
-def node2(lab: Lab) -> Host:
-    """Return the second node's host."""
-    return lab.host("node2", f"{NODE2}/24", "fd00::12/64")
-
-
-@pytest.fixture
-def manifests(lab: Lab) -> Manifests:
-    """Return a folder with a pool."""
-    manifests = Manifests(lab.folder / "manifests")
-    manifests.put(pool("public", "192.0.2.0/24", "fd01::/64"))
-    return manifests
-
-
-@pytest.fixture
-def start(manifests: Manifests) -> NodeFactory:
-    """Return what starts a node that follows the folder."""
-
-    def start(host: Host) -> Node:
-        started = Node(host, manifests.path)
-        started.start()
-        return started
-
-    return start
-
-
-def config(asn: int, *hosts: Host) -> RouterConfig:
-    """Return a router that waits for nodes of one AS and uses all their paths."""
-    return RouterConfig(
-        asn=ROUTER_ASN,
-        router_id=IPv4Address("10.0.0.1"),
-        neighbors=tuple(NeighborConfig(address=host.ipv4, asn=asn) for host in hosts),
-        maximum_paths=4,
-    )
-
-
 @asns
 def test_routers_hold_med_and_prepended_paths(
-    asn: int,
-    tor: Host,
-    node1: Host,
-    manifests: Manifests,
-    router: RouterFactory,
-    start: NodeFactory,
+    asn: int, tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: Start
 ) -> None:
     """A MED on every session, 0 too; as many copies of our AS as asked, and none on iBGP."""
     manifests.put(
         node(node1.name, node1.ipv4, node1.ipv6),
         peer("tor", tor.ipv4, asn=asn, peer_asn=ROUTER_ASN, dualStackAddressFamily=True),
-        advertisement("all", med=2**32 - 1, asPathPrepend=2),
+        advertisement(med=2**32 - 1, asPathPrepend=2),
         service("web", "192.0.2.1", "fd01::1", families=["IPv4", "IPv6"]),
         slice_of("web", "node1"),
     )
-    held = router(tor, config(asn, node1))
+    held = router(tor, config(node1, asn=asn))
     start(node1)
     internal = asn == ROUTER_ASN
 
@@ -137,17 +72,17 @@ def test_routers_hold_med_and_prepended_paths(
 
 
 def test_a_new_speaker_finds_them_as_they_are(
-    tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: NodeFactory
+    tor: Host, node1: Host, manifests: Manifests, router: RouterFactory, start: Start
 ) -> None:
     """ExaBGP shows all of them as they were asked for, so nothing is announced again."""
     manifests.put(
         node(node1.name, node1.ipv4),
-        peer("tor", tor.ipv4, asn=NODE_ASN, peer_asn=ROUTER_ASN),
-        advertisement("all", med=5, asPathPrepend=2, linkBandwidth="endpoints"),
+        ebgp("tor", tor),
+        advertisement(med=5, asPathPrepend=2, linkBandwidth="endpoints"),
         service("web", "192.0.2.1"),
         slice_of("web", "node1"),
     )
-    held = router(tor, config(NODE_ASN, node1))
+    held = router(tor, config(node1))
     running = start(node1)
     held.wait_next_hops({WEB: [NODE1]})
     mark = held.mark()
@@ -166,17 +101,17 @@ def test_a_router_shares_by_endpoint(
     node2: Host,
     manifests: Manifests,
     frr: FrrFactory,
-    start: NodeFactory,
+    start: Start,
 ) -> None:
     """Weights of the kernel's next hops follow scaling, down to none under policy Cluster."""
     manifests.put(
         *(node(host.name, host.ipv4) for host in (node1, node2)),
         peer("tor", tor.ipv4, asn=asn, peer_asn=ROUTER_ASN),
-        advertisement("all", linkBandwidth="endpoints"),
+        advertisement(linkBandwidth="endpoints"),
         service("web", "192.0.2.1"),
         slice_of("web", "node1", "node1", "node2"),
     )
-    held = frr(tor, config(asn, node1, node2))
+    held = frr(tor, config(node1, node2, asn=asn))
     start(node1)
     start(node2)
     wait_share(held, WEB, Fraction(2, 1))
@@ -191,7 +126,7 @@ def test_a_router_shares_by_endpoint(
     manifests.put(slice_of("web", "node1"))
     wait_share(held, WEB, Fraction(99, 1))  # FRR's weights are parts of 100, and at least 1
     assert told(held, WEB) == [f"LB:{sender}:1250", f"LB:{sender}:125000"]
-    manifests.put(advertisement("all"))
+    manifests.put(advertisement())
     wait_for(lambda: told(held, WEB) == [], WEIGHTS_SECONDS, "no link bandwidth")
     wait_share(held, WEB, Fraction(1, 1))
     assert held.fib_deletions(mark) == []
@@ -199,24 +134,19 @@ def test_a_router_shares_by_endpoint(
 
 
 def test_services_of_one_prefix_are_added_up(
-    tor: Host,
-    node1: Host,
-    node2: Host,
-    manifests: Manifests,
-    frr: FrrFactory,
-    start: NodeFactory,
+    tor: Host, node1: Host, node2: Host, manifests: Manifests, frr: FrrFactory, start: Start
 ) -> None:
     """Of an aggregate the router sees the endpoints of all Services below it."""
     manifests.put(
         *(node(host.name, host.ipv4) for host in (node1, node2)),
-        peer("tor", tor.ipv4, asn=NODE_ASN, peer_asn=ROUTER_ASN),
-        advertisement("all", linkBandwidth="endpoints", aggregationLength=24),
+        ebgp("tor", tor),
+        advertisement(linkBandwidth="endpoints", aggregationLength=24),
         service("web", "192.0.2.1"),
         slice_of("web", "node1", "node1", "node2"),
         service("db", "192.0.2.2"),
         slice_of("db", "node1"),
     )
-    held = frr(tor, config(NODE_ASN, node1, node2))
+    held = frr(tor, config(node1, node2))
     start(node1)
     start(node2)
     wait_share(held, ALL, Fraction(3, 1))

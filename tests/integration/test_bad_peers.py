@@ -30,24 +30,17 @@ from tests.integration.manifests import (
     slice_of,
 )
 from tests.integration.nodes import Node
+from tests.integration.rack import NODE1, NODE_ASN, ROUTER_ASN, WEB, before
 
 pytestmark = pytest.mark.netns
 
-ROUTER_ASN, NODE_ASN = 64512, 64513
-NODE1 = "10.0.0.11"
-WEB, MORE = "192.0.2.1/32", "192.0.2.2/32"
+MORE = "192.0.2.2/32"
 
 FLAT = 1.25  # with `adj-rib-in true` the flood makes ExaBGP 2.7 times as large
 ENOUGH = 20  # lines about one kind of failure, of routers that fail ten times a second
 FLOOD_SECONDS = 120.0
 TEN_THOUSAND = 10_000
 DISK = 256 * 1024  # bytes; all that the node keeps there is a few pages
-
-
-@pytest.fixture
-def tor(lab: Lab) -> Host:
-    """Return the good router's host."""
-    return lab.host("tor", "10.0.0.1/24")
 
 
 @pytest.fixture
@@ -81,10 +74,7 @@ def manifests(lab: Lab) -> Manifests:
 def good(tor: Host, worker: Host, frr: FrrFactory) -> FrrRouter:
     """Return the good router."""
     neighbor = NeighborConfig(address=worker.ipv4, asn=NODE_ASN)
-    return frr(
-        tor,
-        RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=(neighbor,)),
-    )
+    return frr(tor, before(neighbor))
 
 
 def ebgp(name: str, address: str, **spec: object) -> Object:
@@ -196,10 +186,7 @@ def test_a_live_peer_keeps_its_password(
     first, second = "schlüssel", "o'ther\"key\\"
     manifests.put(ebgp("good", "10.0.0.1", passwordSecret={"name": "key"}), secret("key", first))
     neighbor = NeighborConfig(address=worker.ipv4, asn=NODE_ASN, password=first)
-    router = frr(
-        tor,
-        RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=(neighbor,)),
-    )
+    router = frr(tor, before(neighbor))
     running = started(worker, manifests)
     router.wait_next_hops({WEB: [NODE1]})
     if change is None:

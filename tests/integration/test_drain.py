@@ -2,41 +2,22 @@
 
 import json
 import subprocess
-from collections.abc import Callable
 from ipaddress import IPv4Address, ip_network
 
 import pytest
 
 from tests.integration.lab.capture import NOTIFICATION, UPDATE, Capture
-from tests.integration.lab.frr import FrrFactory
-from tests.integration.lab.network import Host, Lab
-from tests.integration.lab.router import (
-    NeighborConfig,
-    Path,
-    Router,
-    RouterConfig,
-    RouterFactory,
-    Routes,
-)
+from tests.integration.lab.frr import FrrFactory, FrrRouter
+from tests.integration.lab.network import Host
+from tests.integration.lab.router import Path, Router, RouterConfig, RouterFactory, Routes
 from tests.integration.lab.waiting import wait_for
-from tests.integration.manifests import (
-    Manifests,
-    Object,
-    advertisement,
-    node,
-    peer,
-    pool,
-    service,
-    slice_of,
-)
+from tests.integration.manifests import Manifests, Object, node, peer, service, slice_of
 from tests.integration.nodes import PROGRAM, Node, clean_environment
+from tests.integration.rack import NODE1, NODE2, NODE_ASN, ROUTER_ASN, WEB, Start, config, ebgp
 
 pytestmark = pytest.mark.netns
 
-ROUTER_ASN, NODE_ASN = 64512, 64513
-WEB = "192.0.2.1/32"
 GRACEFUL_SHUTDOWN, GRACEFUL_SHUTDOWN_BYTES = "65535:0", b"\xff\xff\x00\x00"
-NODE1, NODE2 = "10.0.0.11", "10.0.0.12"
 LONG = "--drain-seconds 600"  # the first phase lasts as long as the test looks at it
 SHORT = "--drain-seconds 1"
 CEASE, ADMINISTRATIVE_SHUTDOWN = 6, 2
@@ -46,57 +27,41 @@ ANNOTATION = "exabgp-metallb.io/drain"
 
 
 @pytest.fixture
-def tor(lab: Lab) -> Host:
-    """Return the router's host."""
-    return lab.host("tor", "10.0.0.1/24")
-
-
-@pytest.fixture
-def hosts(lab: Lab) -> list[Host]:
-    """Return the hosts of two nodes."""
-    return [lab.host("node1", f"{NODE1}/24"), lab.host("node2", f"{NODE2}/24")]
-
-
-@pytest.fixture
-def manifests(lab: Lab, hosts: list[Host]) -> Manifests:
-    """Return a folder with two nodes and a Service that both announce."""
-    manifests = Manifests(lab.folder / "manifests")
+def manifests(manifests: Manifests, tor: Host) -> Manifests:
+    """Return the folder with a Service that two nodes announce to the router."""
     manifests.put(
-        pool("public", "192.0.2.0/24"),
-        advertisement(),
+        ebgp("tor", tor),
         service("web", "192.0.2.1"),
         slice_of("web", "node1", "node2"),
-        *(node(host.name, host.ipv4) for host in hosts),
+        node("node1", NODE1),
+        node("node2", NODE2),
     )
     return manifests
 
 
 @pytest.fixture
-def start(manifests: Manifests) -> Callable[[Host, str], Node]:
-    """Return what starts a node with options."""
-
-    def start(host: Host, options: str) -> Node:
-        started = Node(host, manifests.path, options=options)
-        started.start()
-        return started
-
-    return start
+def settings(node1: Host, node2: Host) -> RouterConfig:
+    """Return what the router is told."""
+    return config(node1, node2, families=("ipv4",))
 
 
-def router_config(*hosts: Host, asn: int = NODE_ASN, graceful: bool = False) -> RouterConfig:
-    """Return a router that shares traffic among nodes."""
-    neighbors = tuple(
-        NeighborConfig(address=host.ipv4, asn=asn, graceful_restart=graceful, families=("ipv4",))
-        for host in hosts
-    )
-    return RouterConfig(
-        asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=neighbors, maximum_paths=8
-    )
+@pytest.fixture
+def held(tor: Host, router: RouterFactory, settings: RouterConfig) -> Router:
+    """Return the router, of each make."""
+    return router(tor, settings)
 
 
-def to_router(tor: Host, asn: int = NODE_ASN, **spec: object) -> Object:
-    """Return the BGPPeer of the router."""
-    return peer("tor", tor.ipv4, asn=asn, peer_asn=ROUTER_ASN, **spec)
+@pytest.fixture
+def held_frr(tor: Host, frr: FrrFactory, settings: RouterConfig) -> FrrRouter:
+    """Return the same of one make, where the kernel's routes are of interest."""
+    return frr(tor, settings)
+
+
+@pytest.fixture
+def held_graceful(tor: Host, node1: Host, manifests: Manifests, router: RouterFactory) -> Router:
+    """Return a router of each make that keeps the first node's routes while that restarts."""
+    manifests.put(ebgp("tor", tor, enableGracefulRestart=True))
+    return router(tor, config(node1, families=("ipv4",), graceful_restart=True))
 
 
 def annotated(host: Host, value: str = "true") -> Object:
@@ -158,16 +123,17 @@ def wait_worse(router: Router, *, internal: bool) -> None:
 def test_a_drain_phase_by_phase(
     asn: int,
     tor: Host,
-    hosts: list[Host],
+    node1: Host,
+    node2: Host,
     manifests: Manifests,
     router: RouterFactory,
-    start: Callable[[Host, str], Node],
+    start: Start,
 ) -> None:
     """Worse, back at once, worse and gone; the sessions stand, and the other node serves."""
-    manifests.put(to_router(tor, asn))
-    held = router(tor, router_config(*hosts, asn=asn))
-    first = start(hosts[0], LONG)
-    start(hosts[1], LONG)
+    manifests.put(peer("tor", tor.ipv4, asn=asn, peer_asn=ROUTER_ASN))
+    held = router(tor, config(node1, node2, asn=asn, families=("ipv4",)))
+    first = start(node1, options=LONG)
+    start(node2, options=LONG)
     both = held.wait_next_hops({WEB: [NODE1, NODE2]})
 
     assert drain(first) == "to be drained"
@@ -176,71 +142,54 @@ def test_a_drain_phase_by_phase(
     held.wait_routes(both)
     assert drain(first, "--seconds", "0", "--wait") == "drained"
     held.wait_next_hops({WEB: [NODE2]})
-    assert held.established(hosts[0].ipv4)
+    assert held.established(node1.ipv4)
     assert drain(first, "--undo", "--wait") == "serving"
     held.wait_routes(both)
-    assert held.establishments(hosts[0].ipv4) == held.establishments(hosts[1].ipv4) == 1
+    assert held.establishments(node1.ipv4) == held.establishments(node2.ipv4) == 1
 
 
 def test_traffic_turns_away_before_the_route_goes(
-    tor: Host,
-    hosts: list[Host],
-    manifests: Manifests,
-    frr: FrrFactory,
-    start: Callable[[Host, str], Node],
+    held_frr: FrrRouter, node1: Host, node2: Host, start: Start
 ) -> None:
     """The kernel of the router has no next hop at the node, while its path is still there."""
-    manifests.put(to_router(tor))
-    held = frr(tor, router_config(*hosts))
-    first = start(hosts[0], LONG)
-    start(hosts[1], LONG)
-    held.wait_fib({WEB: [NODE1, NODE2]})
+    first = start(node1, options=LONG)
+    start(node2, options=LONG)
+    held_frr.wait_fib({WEB: [NODE1, NODE2]})
     drain(first)
-    held.wait_fib({WEB: [NODE2]})
-    wait_worse(held, internal=False)
+    held_frr.wait_fib({WEB: [NODE2]})
+    wait_worse(held_frr, internal=False)
     drain(first, "--undo")
-    held.wait_fib({WEB: [NODE1, NODE2]})
+    held_frr.wait_fib({WEB: [NODE1, NODE2]})
 
 
 def test_the_only_path_is_used_until_it_goes(
-    tor: Host,
-    hosts: list[Host],
-    manifests: Manifests,
-    frr: FrrFactory,
-    start: Callable[[Host, str], Node],
+    held_frr: FrrRouter, node1: Host, manifests: Manifests, start: Start
 ) -> None:
     """A worse path is better than none; no prefix leaves the kernel before its time."""
-    manifests.put(to_router(tor), slice_of("web", "node1"))
-    held = frr(tor, router_config(*hosts))
-    first = start(hosts[0], LONG)
-    held.wait_fib({WEB: [NODE1]})
-    mark = held.mark()
+    manifests.put(slice_of("web", "node1"))
+    first = start(node1, options=LONG)
+    held_frr.wait_fib({WEB: [NODE1]})
+    mark = held_frr.mark()
     drain(first)
 
     def is_worse(routes: Routes) -> bool:
         path = path_by(routes, NODE1)
         return path is not None and path.communities == (GRACEFUL_SHUTDOWN,)
 
-    held.wait_routes(is_worse)
-    held.wait_fib({WEB: [NODE1]})
-    assert held.fib_deletions(mark) == []
+    held_frr.wait_routes(is_worse)
+    held_frr.wait_fib({WEB: [NODE1]})
+    assert held_frr.fib_deletions(mark) == []
 
 
 def test_the_annotation_of_a_node_drains_it(
-    tor: Host,
-    hosts: list[Host],
-    manifests: Manifests,
-    router: RouterFactory,
-    start: Callable[[Host, str], Node],
+    held: Router, node1: Host, node2: Host, manifests: Manifests, start: Start
 ) -> None:
     """In a folder of manifests; over a restart of the speaker and of the node."""
-    manifests.put(to_router(tor))
-    held = router(tor, router_config(*hosts))
-    first = start(hosts[0], SHORT)
-    start(hosts[1], SHORT)
+    first = start(node1, options=SHORT)
+    start(node2, options=SHORT)
     held.wait_next_hops({WEB: [NODE1, NODE2]})
     mark = held.mark()
-    manifests.put(annotated(hosts[0]))
+    manifests.put(annotated(node1))
     held.wait_next_hops({WEB: [NODE2]})
     events = [str(event) for event in held.events_since(mark)]
     assert events.index(f"announced {WEB} {NODE1}") < events.index(f"withdrawn {WEB} {NODE1}")
@@ -251,91 +200,65 @@ def test_the_annotation_of_a_node_drains_it(
     assert drain(first, "--wait") == "drained"
     first.stop()
     first.start()
-    wait_for(lambda: held.establishments(hosts[0].ipv4) == 2, SECONDS, "the second session")
+    wait_for(lambda: held.establishments(node1.ipv4) == 2, SECONDS, "the second session")
     wait_for(lambda: command(first, "status").returncode == 0, SECONDS, "a healthy node")
     assert f"announced {WEB} {NODE1}" not in map(str, held.events_since(mark))
 
-    manifests.put(annotated(hosts[0], "false"))
+    manifests.put(annotated(node1, "false"))
     held.wait_next_hops({WEB: [NODE1, NODE2]})
 
 
 def test_a_stop_drains_and_says_goodbye(
-    tor: Host,
-    hosts: list[Host],
-    manifests: Manifests,
-    router: RouterFactory,
-    start: Callable[[Host, str], Node],
+    held: Router, node1: Host, node2: Host, start: Start
 ) -> None:
     """SIGTERM: worse, withdrawn, Cease, and only then the end of TCP."""
-    manifests.put(to_router(tor))
-    held = router(tor, router_config(*hosts))
-    first = start(hosts[0], SHORT)
-    start(hosts[1], SHORT)
+    first = start(node1, options=SHORT)
+    start(node2, options=SHORT)
     held.wait_next_hops({WEB: [NODE1, NODE2]})
-    with Capture(hosts[0]) as capture:
+    with Capture(node1) as capture:
         assert first.stop() == 0
         held.wait_next_hops({WEB: [NODE2]})
-        said = [m for m in capture.messages() if m.source == hosts[0].ipv4]
+        said = [m for m in capture.messages() if m.source == node1.ipv4]
         gone = next(u for u in capture.updates() if ip_network(WEB) in u.withdrawn)
     worse = next(m for m in said if m.type == UPDATE and GRACEFUL_SHUTDOWN_BYTES in m.body)
     end = next(m for m in said if m.type == NOTIFICATION)
-    assert gone.source == hosts[0].ipv4
+    assert gone.source == node1.ipv4
     assert gone.at_seconds - worse.at_seconds >= 0.9
     assert end.at_seconds >= gone.at_seconds
     assert tuple(end.body[:2]) == (CEASE, ADMINISTRATIVE_SHUTDOWN)
 
 
 def test_a_stop_without_a_drain_keeps_routes_of_a_graceful_restart(
-    tor: Host,
-    hosts: list[Host],
-    manifests: Manifests,
-    router: RouterFactory,
-    start: Callable[[Host, str], Node],
+    held_graceful: Router, node1: Host, start: Start
 ) -> None:
     """`--drain-seconds 0` is for upgrades: the router never loses the route."""
-    manifests.put(to_router(tor, enableGracefulRestart=True))
-    held = router(tor, router_config(*hosts, graceful=True))
-    with Capture(hosts[0]) as capture:
-        first = start(hosts[0], "--drain-seconds 0")
-        held.wait_next_hops({WEB: [NODE1]})
-        wait_for(lambda: end_of_rib_from(hosts[0], capture), SECONDS, "the end of the first table")
-    mark = held.mark()
+    with Capture(node1) as capture:
+        first = start(node1, options="--drain-seconds 0")
+        held_graceful.wait_next_hops({WEB: [NODE1]})
+        wait_for(lambda: end_of_rib_from(node1, capture), SECONDS, "the end of the first table")
+    mark = held_graceful.mark()
     first.stop()
     first.start()
-    wait_for(lambda: held.establishments(hosts[0].ipv4) == 2, SECONDS, "the second session")
+    wait_for(lambda: held_graceful.establishments(node1.ipv4) == 2, SECONDS, "the second session")
     wait_for(lambda: command(first, "status").returncode == 0, SECONDS, "a healthy node")
-    held.wait_next_hops({WEB: [NODE1]})
-    assert held.withdrawals_seen(mark) == []
+    held_graceful.wait_next_hops({WEB: [NODE1]})
+    assert held_graceful.withdrawals_seen(mark) == []
 
 
 def test_a_stop_with_a_drain_leaves_no_stale_route(
-    tor: Host,
-    hosts: list[Host],
-    manifests: Manifests,
-    router: RouterFactory,
-    start: Callable[[Host, str], Node],
+    held_graceful: Router, node1: Host, start: Start
 ) -> None:
     """Where sessions restart gracefully, nothing is left for the router to keep."""
-    manifests.put(to_router(tor, enableGracefulRestart=True))
-    held = router(tor, router_config(*hosts, graceful=True))
-    first = start(hosts[0], SHORT)
-    held.wait_next_hops({WEB: [NODE1]})
+    first = start(node1, options=SHORT)
+    held_graceful.wait_next_hops({WEB: [NODE1]})
     assert first.stop() == 0
-    held.wait_next_hops({})
+    held_graceful.wait_next_hops({})
 
 
-def test_what_status_says(
-    tor: Host,
-    hosts: list[Host],
-    manifests: Manifests,
-    frr: FrrFactory,
-    start: Callable[[Host, str], Node],
-) -> None:
+def test_what_status_says(held_frr: FrrRouter, node1: Host, start: Start) -> None:
     """Healthy, drained, and with a router that is gone; as a table and as JSON."""
-    manifests.put(to_router(tor))
-    held = frr(tor, router_config(*hosts))
-    first = start(hosts[0], LONG)
-    held.wait_next_hops({WEB: [NODE1]})
+    first = start(node1, options=LONG)
+    held_frr.wait_next_hops({WEB: [NODE1]})
     wait_for(lambda: command(first, "status").returncode == 0, SECONDS, "a healthy node")
     table = command(first, "status").stdout
     assert "Healthy." in table
@@ -344,7 +267,7 @@ def test_what_status_says(
     shown = json.loads(command(first, "status", "-o", "json").stdout)
     assert shown["drain"]["phase"] == "drained"
     assert [row["routesHeld"] for row in shown["sessions"]] == [0]
-    held.stop()
+    held_frr.stop()
     first.wait_log("BGP peer tor (10.0.0.1): down")
     done = command(first, "status")
     assert done.returncode == 1

@@ -38,10 +38,11 @@ from tests.integration.manifests import (
     slice_of,
 )
 from tests.integration.nodes import Node
+from tests.integration.rack import NODE_ASN, ROUTER_ASN, before
 
 pytestmark = pytest.mark.netns
 
-ROUTER_ASN, NODE_ASN, OTHER_ASN = 64512, 64513, 64999
+OTHER_ASN = 64999
 LONG_ASN = 4200000001
 AS_TRANS = 23456  # RFC 6793 section 9
 
@@ -164,12 +165,6 @@ def nodes_address(number: int) -> IPv4Address:
 
 
 @pytest.fixture
-def tor(lab: Lab) -> Host:
-    """Return the router's host."""
-    return lab.host("tor", "10.0.0.1/24", "fd00::1/64")
-
-
-@pytest.fixture
 def worker(lab: Lab) -> Host:
     """Return the node's host."""
     return lab.host("node1", f"{NODE4}/24", f"{NODE6}/64")
@@ -210,12 +205,7 @@ def test_every_field_on_the_wire(
         told = NeighborConfig(address=nodes_address(number), asn=case.asn, **case.told)  # type: ignore[arg-type]  # its fields
         neighbors.append(told)
     with Capture(tor) as capture:
-        router = frr(
-            tor,
-            RouterConfig(
-                asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=tuple(neighbors)
-            ),
-        )
+        router = frr(tor, before(*neighbors))
         Node(worker, manifests.path).start()
         router.wait_established()
         router.wait_next_hops(
@@ -248,10 +238,7 @@ def test_keepalives_come_each_third_of_the_hold_time(
     )
     neighbor = NeighborConfig(address=worker.ipv4, asn=NODE_ASN)
     with Capture(tor) as capture:
-        router = frr(
-            tor,
-            RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=(neighbor,)),
-        )
+        router = frr(tor, before(neighbor))
         Node(worker, manifests.path).start()
         router.wait_established()
 
@@ -343,10 +330,7 @@ def test_another_device_is_another_session(
     put_peer(manifests, "tor", tor.ipv4, vrf="eth0")
     neighbor = NeighborConfig(address=worker.ipv4, asn=NODE_ASN)
     with Capture(tor) as capture:
-        router = frr(
-            tor,
-            RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=(neighbor,)),
-        )
+        router = frr(tor, before(neighbor))
         running = Node(worker, manifests.path)
         running.start()
         router.wait_next_hops({WEB4: [NODE4]})

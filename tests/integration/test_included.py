@@ -4,7 +4,7 @@ import os
 import shlex
 import signal
 import sys
-from ipaddress import IPv4Address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,7 @@ from exabgp_metallb.programs.start import LINGER_SECONDS
 from tests.integration import failing_speaker
 from tests.integration.lab.exabgp_host import ExaBgp
 from tests.integration.lab.frr import FrrFactory
-from tests.integration.lab.network import Host, Lab
-from tests.integration.lab.router import NeighborConfig, RouterConfig
+from tests.integration.lab.network import Lab
 from tests.integration.manifests import (
     Manifests,
     advertisement,
@@ -27,11 +26,11 @@ from tests.integration.manifests import (
     slice_of,
 )
 from tests.integration.nodes import clean_environment
+from tests.integration.rack import NODE_ASN, config
 
 pytestmark = pytest.mark.netns
 
 ETC = Path(__file__).parents[2] / "etc" / "exabgp"
-ROUTER_ASN, NODE_ASN = 64512, 64513
 THEIRS, ALL, FIRST, SECOND = ("203.0.113.7/32", "192.0.2.1/32", "192.0.2.129/32", "192.0.2.193/32")
 NODE = "10.0.0.11"
 ANSWER_SECONDS = 60.0
@@ -69,12 +68,6 @@ def neighbor(
     )
 
 
-def router(*nodes: Host) -> RouterConfig:
-    """Return a router that waits for nodes."""
-    neighbors = tuple(NeighborConfig(address=host.ipv4, asn=NODE_ASN) for host in nodes)
-    return RouterConfig(asn=ROUTER_ASN, router_id=IPv4Address("10.0.0.1"), neighbors=neighbors)
-
-
 def test_somebody_s_own_configuration_keeps_what_is_theirs(lab: Lab, frr: FrrFactory) -> None:
     """Routes by description and by address of a neighbor; restarts and reloads; a static route."""
     host = lab.host("node1", f"{NODE}/24")
@@ -92,7 +85,7 @@ def test_somebody_s_own_configuration_keeps_what_is_theirs(lab: Lab, frr: FrrFac
     )
     for name, address in (("a", "192.0.2.1"), ("b", "192.0.2.129"), ("c", "192.0.2.193")):
         manifests.put(service(name, address), slice_of(name, "node1"))
-    tor1, tor2 = frr(first_host, router(host)), frr(second_host, router(host))
+    tor1, tor2 = frr(first_host, config(host)), frr(second_host, config(host))
     settings = {
         "EXABGP_METALLB_NODE": "node1",
         "EXABGP_METALLB_MANIFESTS": str(manifests.path),
@@ -149,7 +142,7 @@ def test_a_drain_leaves_what_is_theirs(lab: Lab, frr: FrrFactory) -> None:
         "EXABGP_METALLB_DRAIN_SECONDS": "0",
     }
     exabgp = ExaBgp(host, PROCESS + neighbor("10.0.0.1", "tor"), env=clean_environment(settings))
-    held = frr(tor, router(host))
+    held = frr(tor, config(host))
     exabgp.start()
     held.wait_next_hops({THEIRS: [NODE], ALL: [NODE]})
     for act in ("drain", "stop"):
@@ -187,7 +180,7 @@ def test_what_somebody_else_did_to_our_routes_is_repaired(lab: Lab, frr: FrrFact
         "echo neighbor 10.0.0.1 announce route 198.51.100.9/32 next-hop self\n"
         "exec sleep 1000\n"
     )
-    tor1, tor2 = frr(first_host, router(host)), frr(second_host, router(host))
+    tor1, tor2 = frr(first_host, config(host)), frr(second_host, config(host))
     settings = {
         "EXABGP_METALLB_NODE": "node1",
         "EXABGP_METALLB_MANIFESTS": str(manifests.path),
@@ -261,7 +254,7 @@ def test_the_shipped_files_work_as_they_are(lab: Lab, frr: FrrFactory) -> None:
         "EXABGP_METALLB_MANIFESTS": str(manifests.path),
     }
     del env["EXABGP_METALLB_KUBECONFIG"]
-    held = frr(tor, router(host))
+    held = frr(tor, config(host))
     exabgp = ExaBgp(host, stanza, env=clean_environment(env))
     exabgp.start()
     held.wait_next_hops({ALL: [NODE]})
@@ -316,7 +309,7 @@ def test_a_wrong_option_does_not_end_exabgp(lab: Lab) -> None:
 def test_a_speaker_that_always_fails_does_not_end_exabgp(lab: Lab, frr: FrrFactory) -> None:
     """It waits before each death and reads on, so the sessions and others' routes stay."""
     host = lab.host("node1", f"{NODE}/24")
-    tor = frr(lab.host("tor1", "10.0.0.1/24"), router(host))
+    tor = frr(lab.host("tor1", "10.0.0.1/24"), config(host))
     settings = {
         "EXABGP_METALLB_MANIFESTS": str(lab.folder),
         "EXABGP_METALLB_STATE_DIR": str(lab.folder / "state"),

@@ -18,29 +18,9 @@ from tests.integration.lab.history import Event, Kind
 from tests.integration.lab.network import NAMESPACES, Host, Lab, LabError, remove_left_behind
 from tests.integration.lab.router import NeighborConfig, Path, RouterConfig, RouterFactory
 from tests.integration.lab.waiting import wait_for
+from tests.integration.rack import NODE_ASN, ROUTER_ASN
 
 pytestmark = pytest.mark.netns
-
-ROUTER_ASN = 64512
-NODE_ASN = 64513
-
-
-@pytest.fixture
-def tor(lab: Lab) -> Host:
-    """Return the router's host."""
-    return lab.host("tor", "10.0.0.1/24", "fd00::1/64")
-
-
-@pytest.fixture
-def node1(lab: Lab) -> Host:
-    """Return the first node's host."""
-    return lab.host("node1", "10.0.0.11/24", "fd00::11/64")
-
-
-@pytest.fixture
-def node2(lab: Lab) -> Host:
-    """Return the second node's host."""
-    return lab.host("node2", "10.0.0.12/24", "fd00::12/64")
 
 
 def config(*neighbors: NeighborConfig, maximum_paths: int = 1) -> RouterConfig:
