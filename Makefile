@@ -26,9 +26,10 @@ $(VENV)/test.done: $(VENV)/demo.done
 demo: $(VENV)/demo.done
 	$(BIN)/exabgp-metallb demo
 
-# The kube-apiserver is built by the tests that use it: once, into a cache outside the tree.
+# The kube-apiserver is built by the tests that use it: once, into a cache outside the tree. Those that
+# stand in the lab of namespaces run beside all others: tests/conftest.py.
 test: lint peers
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .
