@@ -22,6 +22,7 @@ from exabgp_metallb.values.l2 import (
     Packed,
     Reply,
     Request,
+    TagState,
     group_mac,
     solicited_node_group,
 )
@@ -67,16 +68,17 @@ def asked(target: Packed, sender: Packed | None, source: Mac, at: Mac | None) ->
     return NeighborSolicitation(at or group_mac(group), source, sender, receiver, target, source)
 
 
-def announcements(held: Packed, mac: Mac) -> tuple[Request | Reply, ...]:
+def announcements(held: Packed, mac: Mac, state: TagState) -> tuple[Request | Reply, ...]:
     """Return what tells all hosts of a segment that an interface holds an address.
 
-    Some hosts heed gratuitous ARP as a request alone, others as a reply alone.
+    Some hosts heed gratuitous ARP as a request alone, others as a reply alone. Who leaves tells
+    the other candidates, in one frame: a second one could come after the announcement of the next
+    owner, which is as fast as that, and turn the hosts back.
     """
     if len(held) == 4:
-        return (
-            ArpRequest(BROADCAST, mac, mac, held, held),  # RFC 5227 section 2.3
-            ArpReply(BROADCAST, held, mac, held),  # RFC 5944 section 4.6
-        )
+        request = ArpRequest(BROADCAST, mac, mac, held, held)  # RFC 5227 section 2.3
+        reply = ArpReply(BROADCAST, held, mac, held)  # RFC 5944 section 4.6
+        return (request,) if state is TagState.LEAVING else (request, reply)
     return (NeighborAdvertisement(_ALL_NODES_MAC, held, ALL_NODES, solicited=False),)
 
 

@@ -211,7 +211,7 @@ def statements() -> list[bytes]:
     found = []
     for held, sender in (("10.0.0.9", "10.0.0.3"), ("fd00::9", "fe80::3")):
         packed = ip_address(held).packed
-        messages = [*announcements(packed, THEIRS)]
+        messages = [*announcements(packed, THEIRS, TagState.STANDBY)]
         for at in (None, OURS):
             request = asked(packed, ip_address(sender).packed, THEIRS, at)
             assert request is not None

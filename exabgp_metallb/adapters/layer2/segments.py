@@ -104,7 +104,7 @@ class Segments:
         segment = self._segments.get(index)
         if segment is None:
             return False
-        messages = announcements(address.packed, segment.mac)
+        messages = announcements(address.packed, segment.mac, state)
         sent = [segment.send(message, address.packed, state) for message in messages]
         self._gratuitous[address.packed] += sum(sent)
         return all(sent)

@@ -58,8 +58,8 @@ class Wire(Protocol):
     def announce(self, index: int, address: Address, state: TagState) -> bool:
         """Tell all hosts of the segment that this node holds an address, and whether that went out.
 
-        Gratuitous ARP as request and as reply (RFC 5227 section 2.3), or an unsolicited NA with
-        the override flag (RFC 4861 section 7.2.6).
+        Gratuitous ARP as request (RFC 5227 section 2.3) and, unless it leaves, as reply; or an
+        unsolicited NA with the override flag (RFC 4861 section 7.2.6).
         """
 
     def probe(

@@ -20,6 +20,7 @@ from exabgp_metallb.values.l2 import (
     NeighborSolicitation,
     Reply,
     Request,
+    TagState,
     group_mac,
     solicited_node_group,
 )
@@ -132,8 +133,14 @@ def test_no_ipv6_address_no_question() -> None:
 
 def test_announcements() -> None:
     """By ARP twice, since some hosts heed only one of the two; to all nodes by an advertisement."""
-    assert announcements(V4, OURS) == (
+    assert announcements(V4, OURS, TagState.OWNER) == (
         ArpRequest(BROADCAST, OURS, OURS, V4, V4),
         ArpReply(BROADCAST, V4, OURS, V4),
     )
-    assert announcements(V6, OURS) == (TO_ALL,)
+    assert announcements(V6, OURS, TagState.OWNER) == (TO_ALL,)
+
+
+@pytest.mark.parametrize("address", [V4, V6])
+def test_who_leaves_says_it_in_one_frame(address: bytes) -> None:
+    """A second one would come after the announcement of who takes over at the first."""
+    assert len(announcements(address, OURS, TagState.LEAVING)) == 1
