@@ -1,11 +1,15 @@
 """What a router sees when a node's processes are killed while thousands of its routes change.
 
     python -m tests.bench.kills [--services 10000] [--rounds 50] [--seed N]             needs root
+    python -m tests.bench.kills --kill ExaBGP --graceful yes --keep FOLDER
 
 All routes of a node get another community, and a tenth of them come or go; at a moment drawn from
 the time that this takes, the speaker, ExaBGP or both are killed. Then the table of the router, an
 FRR, has to become right, and no route that stays may ever be withdrawn where it restarts
 gracefully: by what tcpdump heard, by what FRR noted, by what its kernel lost.
+
+Each round is told on stderr as it ends. Of those that took long, and of one that never ended well,
+the logs of the node and the router are kept in a folder, to find out why.
 """
 
 import argparse
@@ -13,11 +17,14 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from tests.bench.cluster import advertisement, cluster, endpoint_slice, prefix_of
 from tests.bench.figures import spread, table
@@ -34,8 +41,8 @@ ASN = 64512  # of both: iBGP
 RIGHT_SECONDS = 120.0
 BURST_SECONDS = 1.0  # to read and decide the change, beside what its routes take
 ROUTES_A_SECOND = 5000
-PACE_SECONDS = 13.0  # between two deaths of a speaker: ExaBGP ends at the sixth within 64 s
-ROUNDS_A_RUN = 4  # `run` gives up at the sixth start of ExaBGP in 300 s
+ROUNDS_A_RUN = 4  # `run` gives up at the sixth start of ExaBGP in 300 s, that of a speaker in 64 s
+SLOW_SECONDS = 20.0  # of such a round the logs are kept
 
 DISPLAYED = re.compile(r"Displayed\s+(\d+) routes")
 
@@ -67,6 +74,7 @@ class Theatre:
     """
 
     def __init__(self, lab: Lab, services: int, *, graceful: bool) -> None:
+        self._lab = lab
         host = lab.host("node-1", f"{NODE}/24")
         self._router_host = lab.host("router", f"{ROUTER}/24")
         neighbor = NeighborConfig(
@@ -108,13 +116,11 @@ class Theatre:
         unrouted = set(self.router.fib_deletions(mark))
         return Round(seconds, *(len(found - self._moving) for found in (told, lost, unrouted)))
 
-    def renew(self) -> None:
-        """Begin with another `run`, as a unit's Restart= would."""
-        said, sessions = self.node.mark(), self.router.establishments(NODE)
-        self.node.kill()
-        self.node.start()
-        self._wait_next(said, sessions, ended=True)
-        self._wait_right()
+    def keep(self, folder: Path) -> None:
+        """Copy what the node, the router and its kernel have said."""
+        folder.mkdir(parents=True)
+        for path in (*self._lab.folder.glob("*.log"), *self.router.folder.glob("*.log")):
+            shutil.copy(path, folder / path.name)
 
     @property
     def _moving(self) -> set[Prefix]:
@@ -210,6 +216,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311 -- no key
     parser.add_argument("--kill", choices=tuple(KILLS), action="append")
     parser.add_argument("--graceful", choices=("yes", "no"), action="append")
+    parser.add_argument("--keep", type=Path, help="a folder for the logs of slow rounds")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}")
     choice = random.Random(arguments.seed)  # noqa: S311 -- nothing is kept secret by it
@@ -225,16 +232,32 @@ def main() -> None:
 def _rounds(
     arguments: argparse.Namespace, name: str, choice: random.Random, *, graceful: bool
 ) -> Iterator[Round]:
-    with Lab() as lab:
-        theatre = Theatre(lab, arguments.services, graceful=graceful)
-        theatre.start()
-        for number in range(arguments.rounds):
-            if number and number % ROUNDS_A_RUN == 0 and name != "speaker":
-                theatre.renew()
-            begun = time.monotonic()
-            yield theatre.round(KILLS[name], choice)
-            if name == "speaker":
-                time.sleep(max(0.0, begun + PACE_SECONDS - time.monotonic()))
+    for first in range(0, arguments.rounds, ROUNDS_A_RUN):
+        with Lab() as lab:
+            theatre = Theatre(lab, arguments.services, graceful=graceful)
+            theatre.start()
+            for number in range(first, min(first + ROUNDS_A_RUN, arguments.rounds)):
+                yield _told(
+                    theatre,
+                    f"{name}-{'yes' if graceful else 'no'}-{number}",
+                    choice,
+                    arguments.keep,
+                )
+
+
+def _told(theatre: Theatre, name: str, choice: random.Random, keep: Path | None) -> Round:
+    """Have a round, and show it; keep the logs of one that was slow."""
+    begun = time.strftime("%H:%M:%S")
+    seconds = RIGHT_SECONDS
+    try:
+        found = theatre.round(KILLS[name.partition("-")[0]], choice)
+        seconds = found.seconds
+    finally:
+        if keep is not None and seconds > SLOW_SECONDS:
+            theatre.keep(keep / name)
+    told = f"{begun} {name}: {seconds:.1f} s, load {os.getloadavg()[0]:.1f}"
+    print(f"{told}, {found.withdrawn} withdrawn, {found.unrouted} without a route", file=sys.stderr)
+    return found
 
 
 def _sums(rounds: list[Round]) -> Iterator[str]:
