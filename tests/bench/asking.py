@@ -124,10 +124,14 @@ class _Asker:
 
 
 def _questions(own: Address, mac: bytes, targets: list[Address]) -> Iterator[tuple[Packed, bytes]]:
-    ask = _arp_request if own.version == 4 else _solicitation
-    found = [(target.packed, bytes(ask(str(own), mac_text(mac), target))) for target in targets]
+    found = [(target.packed, question(str(own), mac_text(mac), target)) for target in targets]
     random.Random(SEED).shuffle(found)  # noqa: S311 -- no secret
     return itertools.cycle(found)
+
+
+def question(own: str, mac: str, target: Address) -> bytes:
+    """Return the frame by which a host that knows nobody asks for an address."""
+    return bytes((_arp_request if target.version == 4 else _solicitation)(own, mac, target))
 
 
 def _arp_request(own: str, mac: str, target: Address) -> Packet:
