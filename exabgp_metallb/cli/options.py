@@ -179,6 +179,14 @@ NODE_OPTIONS = (
         help="FRR's bfdd for BFDProfiles: `run` starts one, none, or the one with sockets in DIR.",
     ),
     *_LAYER2_OPTIONS,
+    twin(
+        "service-bgp-status",
+        type=click.Choice(("on", "off")),
+        default="on",
+        show_default=True,
+        help="Write a ServiceBGPStatus for each Service that this node announces, and an Event when"
+        " that begins; off: neither, and remove those of this node.",
+    ),
     _METRICS,
     *_LOG_OPTIONS,
 )

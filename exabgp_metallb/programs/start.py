@@ -202,6 +202,7 @@ class Composition:
                 answered=self._answered,
                 claimed=lambda: {} if self._layer2 is None else self._layer2.claimed,
                 bfd=bfd.state,
+                service_bgp=options.service_bgp_status == "on",
             )
             self._connected.append(statuses.connected)
             parts.append(statuses)

@@ -96,11 +96,13 @@ class Statuses:
         answered: what the node answers for on layer 2; a new mapping whenever that changes.
         claimed: what others answer for; in the same way.
         bfd: the state of a neighbor's BFD session.
+        service_bgp: tell which Services the node announces by BGP; otherwise what was told of them
+            before is removed.
         wall: the time in UTC.
         writing: makes the threads that write.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- whom it asks, one for each thing to tell
         self,
         post: Post,
         *,
@@ -108,6 +110,7 @@ class Statuses:
         answered: AnsweredHere = dict,
         claimed: ClaimedHere = dict,
         bfd: BfdState = _no_bfd,
+        service_bgp: bool = True,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         writing: NewWriting = _writers,
     ) -> None:
@@ -116,6 +119,7 @@ class Statuses:
         self._answered = answered
         self._claimed = claimed
         self._bfd = bfd
+        self._tells_services = service_bgp
         self._wall = wall
         self._routes: NodeRoutes | None = None
         self._history = SessionHistory()
@@ -218,6 +222,8 @@ class Statuses:
             self._service(routes, service)
 
     def _service(self, routes: NodeRoutes, service: ObjectName) -> None:
+        if not self._tells_services:
+            return
         peers = () if routes.drained else routes.table.peers_of(service)
         status = ServiceBgpStatus(peers) if peers else None
         self._writer.want(StatusName(StatusKind.SERVICE_BGP, service), status)

@@ -57,6 +57,7 @@ FORMS: dict[str, Mapping[str, Any]] = {
         "speaker": {
             "logLevel": "warning",
             "drainSeconds": 30,
+            "serviceBGPStatus": False,
             "skipPreflight": ["metallb", "bfd"],
             "tolerateMaster": False,
             "layer2": {"subnet": "require", "failback": "sticky"},
@@ -197,6 +198,9 @@ def test_our_commands_take_what_containers_are_given() -> None:
             parsed = ours.make_context(command, [*arguments]).params
         if "EXABGP_METALLB_SKIP" in given:
             assert parsed["skip"] == ("metallb", "bfd"), context
+        if command == "run":
+            told = "off" if name == "helm everything else" else "on"
+            assert parsed["service_bgp_status"] == told, context
         if "metrics" in parsed and "EXABGP_METALLB_METRICS" in given:
             assert parsed["metrics"][0] in (FIELDS["status.hostIP"], FIELDS["status.podIP"])
             assert parsed["namespace" if "namespace" in parsed else "node"], context

@@ -78,7 +78,7 @@ def start(kube: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Start]:
     kube.client.install_crds(CRDS)
     started: list[OurProcess] = []
 
-    def begin(*, without: tuple[str, str] | None = None) -> OurProcess:
+    def begin(*options: str, without: tuple[str, str] | None = None) -> OurProcess:
         whom = account(kube, namespace, of="speaker", without=without)
         agent = OurProcess(
             "run",
@@ -87,6 +87,7 @@ def start(kube: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Start]:
             tmp_path / f"run-{len(started)}.log",
             *("--node", namespace, "--state-dir", str(tmp_path / "state")),
             *("--lb-class", f"example.com/{namespace}"),
+            *options,
         )
         started.append(agent)
         agent.start()
@@ -247,6 +248,26 @@ def test_a_restart_writes_nothing_anew_and_removes_what_nobody_wants(
     (after,) = kube.client.list(GROUP, "ServiceBGPStatus", namespace)["items"]
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert events(kube, namespace).count(("Service", "nodeAssigned")) == 1
+
+
+def test_a_node_that_is_to_write_none_removes_those_of_its_services(
+    kube: ApiServer, namespace: str, start: Start, router: Router
+) -> None:
+    """By the rights that we ship; its sessions are told as ever."""
+    announced(kube, namespace, router)
+    agent = start()
+    wait_until(
+        lambda: statuses(kube, namespace, "ServiceBGPStatus"),
+        what="the status",
+        within_seconds=PATIENCE_SECONDS,
+    )
+    agent.stop()
+    start("--service-bgp-status", "off")
+    wait_until(
+        lambda: not statuses(kube, namespace, "ServiceBGPStatus") and established(kube, namespace),
+        what="the end of the status, and the session",
+        within_seconds=PATIENCE_SECONDS,
+    )
 
 
 def test_a_right_that_lacks_is_named_and_costs_no_route(

@@ -78,7 +78,7 @@ class Cluster:
         self._flying: deque[tuple[object, Request]] = deque()
         self.restart(*objects)
 
-    def restart(self, *objects: Object) -> None:
+    def restart(self, *objects: Object, service_bgp: bool = True) -> None:
         """Begin as a new speaker."""
         self._flying.clear()
         inventory = Inventory()
@@ -89,6 +89,7 @@ class Cluster:
             namespace="metallb-system",
             answered=lambda: self.answered,
             claimed=lambda: self.claimed,
+            service_bgp=service_bgp,
             wall=lambda: NOON + timedelta(seconds=self.now),
             writing=self._writing,
         )
@@ -213,6 +214,22 @@ def test_a_node_that_is_drained_announces_nothing(cluster: Cluster) -> None:
     cluster.routes.drain(Phase.CLOSED, Goal.STOP)
     cluster.run()
     assert len(cluster.statuses("ServiceBGPStatus")) == 1
+
+
+def test_services_that_are_not_to_be_told(cluster: Cluster) -> None:
+    """What was written of them goes, no Event says more, and the rest is told as ever."""
+    cluster.notes.clear()
+    cluster.restart(*BASIC, service_bgp=False)
+    cluster.run()
+    cluster.notice(SessionUp(TOR))
+    cluster.put(service("shop", "192.0.2.2"))
+    cluster.put(slice_of("shop", "node1"))
+    cluster.answered = {ObjectName("default", "shop"): ("eth0",)}
+    cluster.run()
+    assert cluster.statuses("ServiceBGPStatus") == []
+    assert len(cluster.statuses("BGPSessionState")) == 1
+    assert len(cluster.statuses("ServiceL2Status")) == 1
+    assert cluster.notes == ['announcing from node "node1" with protocol "layer2"']
 
 
 def test_a_flapping_session_has_one_event_a_minute(cluster: Cluster) -> None:
