@@ -63,10 +63,12 @@ def drain_node(node: NodeName, cluster: Cluster, *, undo: bool, wait: bool) -> s
         Error: it takes too long.
     """
     connection = Connection(config.usual(cluster.kubeconfig), now=time.monotonic)
+    author = Author(node=node, namespace=cluster.namespace)
     try:
+        silent = wait and not [*_told(connection, author)]
         send(connection, annotation(node, undo=undo), seconds=ANSWER_SECONDS)
         if wait:
-            _wait_drained(connection, Author(node=node, namespace=cluster.namespace))
+            _wait_drained(connection, author)
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise UsageError(f"no Node is named {node}: see `kubectl get nodes`") from error
@@ -75,6 +77,8 @@ def drain_node(node: NodeName, cluster: Cluster, *, undo: bool, wait: bool) -> s
         connection.close()
     if undo:
         return f"node {node}: not drained any more"
+    if silent:  # it announces nothing, or says nothing of it: --service-bgp-status off
+        return f"node {node}: to be drained; no status object says that it announces a Service"
     return f"node {node}: {'drained' if wait else 'to be drained'}"
 
 

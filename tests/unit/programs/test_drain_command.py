@@ -233,9 +233,20 @@ def test_a_node_of_a_cluster_is_waited_for(
     assert set(api.told.values()) == {0}
 
 
-@pytest.mark.usefixtures("api")
-def test_a_node_that_does_not_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_tells_of_no_service(api: Api, tmp_path: Path) -> None:
+    """Whether it announces none, or was told to write no such objects, is not known here."""
+    api.told = dict.fromkeys(api.told, 0)
+    done = run("drain", "node1", "--wait", "--kubeconfig", str(tmp_path / "kubeconfig"))
+    said = "node node1: to be drained; no status object says that it announces a Service\n"
+    assert (done.exit_code, done.output) == (0, said)
+    assert len(api.asked) == 1
+
+
+def test_a_node_that_does_not_drain(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is not waited for for ever."""
+    api.told = dict.fromkeys(api.told, 2)
     monkeypatch.setattr(drain_command, "LONGEST_WAIT_SECONDS", 0.0)
     done = run("drain", "node1", "--wait", "--kubeconfig", str(tmp_path / "kubeconfig"))
     assert done.exit_code == 2
