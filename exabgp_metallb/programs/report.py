@@ -88,11 +88,10 @@ class Report:
         if names == self._nodes:
             return
         self._nodes = names
-        there = ", ".join(names[:TOLD_AT_ONCE]) or "none"
+        others = ", ".join(names[:TOLD_AT_ONCE])
+        there = f"; there are: {others}" if others else ""  # none may have been asked for
         logger.warning(
-            "no Node is named {}, so no selector of nodes matches; set --node; there are: {}",
-            node,
-            there,
+            "no Node is named {}, so no selector of nodes matches; set --node{}", node, there
         )
 
     def faults(self, faults: Sequence[Fault]) -> None:

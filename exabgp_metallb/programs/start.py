@@ -37,13 +37,14 @@ from exabgp_metallb.programs.heartbeat import Heartbeat, speaker_status
 from exabgp_metallb.programs.known_objects import NodeSource
 from exabgp_metallb.programs.layer2 import Layer2, Layer2Settings
 from exabgp_metallb.programs.layer2 import Listener as ReportListener
+from exabgp_metallb.programs.node_scope import NODE, NodeScope
 from exabgp_metallb.programs.options import Options, written
 from exabgp_metallb.programs.parts import Neighbors, Part, Post, dies
 from exabgp_metallb.programs.run import SPEAKER_COMMAND
 from exabgp_metallb.programs.speaker import Settings, Speaker
 from exabgp_metallb.programs.standalone import Standalone
 from exabgp_metallb.programs.statuses import Statuses
-from exabgp_metallb.values.objects import ObjectName
+from exabgp_metallb.values.objects import NodeName, ObjectName
 from exabgp_metallb.values.vitals import SpeakerVitals
 
 ALL_KINDS = frozenset(kind for _, kind in KINDS)
@@ -133,15 +134,22 @@ class ClusterSource:
         return Connection(load, now=time.monotonic)
 
     def _follow_all(self, connection: Connection, listener: Listener) -> None:
+        nodes = NodeScope(self._options.node, listener, self._read_nodes)
         with self._lock:
             self._source = KubernetesSource(
                 connection,
                 namespace=self._options.namespace,
                 on_death=self._on_death,
                 pace=Pace(uniform=random.uniform),
-                kinds=self._kinds,
+                kinds=self._kinds - {NODE},
             )
-            self._source.start(listener)
+            self._source.start(nodes.hear)
+
+    def _read_nodes(self, listener: Listener, only: NodeName | None) -> None:
+        with self._lock:
+            if self._source is not None and not self._stopped.is_set():
+                self._source.unfollow(NODE)
+                self._source.follow(NODE, only=only, listener=listener)
 
     def follow(self, kind: str) -> None:
         """Read one more kind."""

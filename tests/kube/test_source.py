@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
@@ -16,10 +17,14 @@ from exabgp_metallb.adapters.kubernetes.api import KubernetesSource, read
 from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.watch import Pace
 from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Put
+from exabgp_metallb.parsing.core import DRAIN
+from exabgp_metallb.programs.options import Options
+from exabgp_metallb.programs.start import CLUSTER_KINDS, ClusterSource
 from exabgp_metallb.values.faults import ObjectRef
-from exabgp_metallb.values.objects import EndpointSlice
+from exabgp_metallb.values.objects import EndpointSlice, Node
 from exabgp_metallb.values.specs import Parsed
 from tests.kube.client import Object, reference
+from tests.kube.controllers import account as speaker_account
 from tests.kube.polling import wait_until
 from tests.kube.server import ApiServer
 
@@ -340,6 +345,61 @@ def test_a_crd_that_is_not_installed_is_waited_for(kube: ApiServer, follow: Foll
     kube.client.install_crds(CRDS)
     listed(cluster, "BFDProfile")
     cluster.wait(lambda: not cluster.away, what="the end of the absence")
+
+
+def test_a_speaker_reads_its_own_node_until_something_needs_all(
+    kube: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    """By the rights that we ship; an L2Advertisement is told when the last Node is."""
+    kube.client.install_crds(CRDS)
+    ours, other = (kube.client.create(node(f"{each}-{namespace}")) for each in ("ours", "other"))
+    options = Options(
+        node=ours["metadata"]["name"],
+        namespace=namespace,
+        lb_class=None,
+        manifests=None,
+        kubeconfig=speaker_account(kube, namespace, of="speaker"),
+        state_dir=tmp_path,
+        managed=True,
+        process="",
+    )
+    cluster = Cluster()
+    source = ClusterSource(options, cluster.deaths.append)
+    source.start(cluster)
+    try:
+        listed(cluster, *CLUSTER_KINDS)
+        assert nodes(cluster) == {ref(ours)}
+        kube.client.patch(ours, {"metadata": {"annotations": {DRAIN: "true"}}})
+        cluster.wait(lambda: draining(cluster, ours), what="a change of our own Node")
+        assert nodes(cluster) == {ref(ours)}
+        made = kube.client.create(
+            reference("metallb.io/v1beta1", "L2Advertisement", "all", namespace)
+        )
+        cluster.wait(lambda: ref(made) in cluster.objects, what="the L2Advertisement")
+        before = [*takewhile(lambda event: not brings(event, ref(made)), cluster.events)]
+        assert all(any(brings(event, ref(each)) for event in before) for each in (ours, other))
+        late = kube.client.create(node(f"late-{namespace}"))
+        cluster.wait(lambda: ref(late) in cluster.objects, what="another Node")
+    finally:
+        source.stop()
+
+
+def nodes(cluster: Cluster) -> set[ObjectRef]:
+    """Return the Nodes that are known."""
+    return {each for each in [*cluster.objects] if each.kind == "Node"}
+
+
+def brings(event: Event, what: ObjectRef) -> bool:
+    """Tell whether an event brings an object."""
+    if isinstance(event, Listed):
+        return any(parsed.ref == what for parsed in event.objects)
+    return isinstance(event, Put) and event.object.ref == what
+
+
+def draining(cluster: Cluster, made: Object) -> bool:
+    """Tell whether a Node is known to drain."""
+    value = cluster.objects[ref(made)].value
+    return isinstance(value, Node) and value.draining
 
 
 def test_all_of_our_kinds_are_read(kube: ApiServer, namespace: str) -> None:

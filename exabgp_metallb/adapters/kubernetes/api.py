@@ -7,6 +7,7 @@ cluster is really read: the kubernetes package behind it costs some 30 MiB.
 import queue
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 
 from exabgp_metallb.adapters.kubernetes.connection import Connection
 from exabgp_metallb.adapters.kubernetes.kinds import KINDS
@@ -20,7 +21,7 @@ ALL_BUT_SECRETS = frozenset(KINDS) - {"Secret"}
 
 
 class KubernetesSource:
-    """Tells a listener about the objects in a cluster. Its methods belong to one thread."""
+    """Tells a listener about the objects in a cluster. One thread at a time may call it."""
 
     def __init__(
         self,
@@ -54,21 +55,26 @@ class KubernetesSource:
         for kind in self._kinds:
             self.follow(kind)
 
-    def follow(self, kind: str) -> None:
+    def follow(
+        self, kind: str, *, only: str | None = None, listener: Listener | None = None
+    ) -> None:
         """Begin to read one more kind, such as `Secret` once a peer needs one.
 
         The kind starts with a `Listed`. Nothing happens when it is followed already.
+
+        Args:
+            kind: its name.
+            only: the metadata.name of the one object that is read; None: all are.
+            listener: is told of this kind; None: whom `start` was given.
         """
-        assert self._listener, "start comes first"  # noqa: S101 -- an impossible state
+        told = listener or self._listener
+        assert told, "start comes first"  # noqa: S101 -- an impossible state
         if kind in self._watches:
             return
-        watch = KindWatch(
-            KINDS[kind],
-            self._connection,
-            self._namespace,
-            self._listener,
-            pace=self._pace,
-        )
+        asked = KINDS[kind]
+        if only is not None:
+            asked = replace(asked, field_selector=f"metadata.name={only}")
+        watch = KindWatch(asked, self._connection, self._namespace, told, pace=self._pace)
         runner = thread(watch.run, name=f"watch-{kind}", on_death=self._on_death)
         self._watches[kind] = (watch, runner)
         runner.start()

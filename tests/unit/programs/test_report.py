@@ -132,9 +132,11 @@ def test_a_missing_node_is_told_with_those_that_are_there(report: Report, told: 
     report.node_missing("typo", [])
     report.node_missing("typo", [])
     report.node_missing("typo", [f"n{number:02}" for number in range(40)])
-    assert [line.rpartition(": ")[2].strip() for line in told.lines] == [
-        "none",
-        ", ".join(f"n{number:02}" for number in range(TOLD_AT_ONCE)),
+    missing = "no Node is named typo, so no selector of nodes matches; set --node"
+    there = ", ".join(f"n{number:02}" for number in range(TOLD_AT_ONCE))
+    assert [line.partition(" ")[2].strip() for line in told.lines] == [
+        missing,
+        f"{missing}; there are: {there}",
     ]
 
 
