@@ -333,10 +333,12 @@ def multiplied(
     """
     report, change = reports.event_octets("nodes"), endpoints.event_octets("endpointslices")
     lists = start.octets() - start.sent["nodes"]
+    reads_all = reports.counts.events["nodes"] > reports.made / 2
     rows = []
     for nodes in MULTIPLES:
-        seen = nodes * nodes / NODE_STATUS_SECONDS
-        at_start = nodes * (lists + start.sent["nodes"] * nodes / size.nodes)
+        seen = nodes * (nodes if reads_all else 1) / NODE_STATUS_SECONDS
+        of_nodes = start.sent["nodes"] * (nodes / size.nodes if reads_all else 1)
+        at_start = nodes * (lists + of_nodes)
         changes = nodes * size.rate
         rows.append(
             [
