@@ -89,11 +89,16 @@ def follow(kube: ApiServer, namespace: str) -> Iterator[Follow]:
     """Return a function that follows kinds as somebody, and returns what it is told of them."""
     sources = []
 
-    def begin(*kinds: str, kubeconfig: Path | None = None, pace: Pace = PACE) -> Cluster:
+    def begin(
+        *kinds: str,
+        kubeconfig: Path | None = None,
+        pace: Pace = PACE,
+        connection: Connection | None = None,
+    ) -> Cluster:
         cluster = Cluster()
         load = partial(config.kubeconfig, kubeconfig or kube.admin_kubeconfig)
         source = KubernetesSource(
-            Connection(load, now=time.monotonic),
+            connection or Connection(load, now=time.monotonic),
             namespace=namespace,
             on_death=cluster.deaths.append,
             pace=pace,
@@ -267,6 +272,36 @@ def test_an_api_that_is_away_takes_nothing_along(
     assert sorted(cluster.unreachable()) == ["Node", "Service"]
     assert cluster.back() == {"Node", "Service"}
     assert [event for event in cluster.events if isinstance(event, Gone)] in ([], [Gone(ref(old))])
+
+
+def test_one_request_that_is_granted_ends_the_pauses_of_all(
+    kube: ApiServer, namespace: str, follow: Follow
+) -> None:
+    """Each kind would be asked for an hour later."""
+    is_down = False
+    long_rests = []
+
+    def uniform(low: float, high: float) -> float:
+        if low != 0.05 or not is_down or high < 1.0:  # no long rest of the outage
+            return high if is_down else low
+        long_rests.append(high)
+        return 3600.0
+
+    pace = Pace(uniform=uniform, rest_seconds=(0.05, 3600.0))
+    load = partial(config.kubeconfig, kube.admin_kubeconfig)
+    connection = Connection(load, now=time.monotonic)
+    cluster = follow("Service", "Node", "Namespace", pace=pace, connection=connection)
+    listed(cluster, "Service", "Node", "Namespace")
+    is_down = True
+    kube.stop()
+    cluster.wait(lambda: len(long_rests) == 3, what="the third pause of all")
+    assert len(cluster.away) == 3
+    is_down = False
+    kube.start()
+    connection.get("/version", {}, read_seconds=60.0).body()
+    cluster.wait(lambda: not cluster.away, what="all to be back")
+    made = kube.client.create(service(namespace, "web"))
+    cluster.wait(lambda: ref(made) in cluster.objects, what="the next event")
 
 
 def test_an_api_that_is_away_at_the_start_is_waited_for(

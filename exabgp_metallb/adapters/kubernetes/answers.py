@@ -45,6 +45,13 @@ class ApiError(SourceError):
         """Tell whether what we know is too old to go on from: list again (410 Gone)."""
         return self.status == HTTPStatus.GONE
 
+    @property
+    def may_be_outage(self) -> bool:
+        """Tell whether the server may be away as a whole; a refusal is about what was asked."""
+        if self.status is None or self.status == HTTPStatus.TOO_MANY_REQUESTS:
+            return True
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
 
 class LostError(ApiError):
     """The connection broke while an answer was read."""

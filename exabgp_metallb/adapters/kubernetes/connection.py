@@ -111,6 +111,41 @@ class Response:
         return LostError(f"{self._place}: the connection broke: {_reason(error)}")
 
 
+class Grants:
+    """Counts the requests that the API has granted, and lets those who rest hear of the next one.
+
+    While an API is away each thread rests for a time of its own; the first that is served again
+    ends the rest of all.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self.count = 0
+
+    def add(self) -> None:
+        """Count one."""
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wait(self, since: int, seconds: float, stopping: threading.Event) -> bool:
+        """Rest until the count differs from an earlier one, and tell whether it does.
+
+        Args:
+            since: the earlier count.
+            seconds: the longest rest.
+            stopping: ends it as well, with a `nudge`.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.count != since or stopping.is_set(), seconds)
+            return self.count != since
+
+    def nudge(self) -> None:
+        """Have those who rest look whether they are to stop."""
+        with self._changed:
+            self._changed.notify_all()
+
+
 @dataclass(frozen=True, slots=True)
 class _Session:
     configuration: Configuration
@@ -126,7 +161,11 @@ class _Patience:
 
 
 class Connection:
-    """The Kubernetes API as one user reaches it. All threads share it."""
+    """The Kubernetes API as one user reaches it. All threads share it.
+
+    Attributes:
+        grants: of all requests.
+    """
 
     def __init__(self, load: Load, *, now: Callable[[], float]) -> None:
         """Read the configuration; nothing is sent yet.
@@ -139,6 +178,7 @@ class Connection:
         Raises:
             SourceError: the configuration cannot be read.
         """
+        self.grants = Grants()
         self._load = load
         self._now = now
         self._lock = threading.Lock()
@@ -191,10 +231,12 @@ class Connection:
     ) -> Response:
         session = self._session
         response = self._send(session, method, path, body, headers, patience)
-        if response.status != HTTPStatus.UNAUTHORIZED or not self._renew(session):
-            return response
-        response.close()
-        return self._send(self._session, method, path, body, headers, patience)
+        if response.status == HTTPStatus.UNAUTHORIZED and self._renew(session):
+            response.close()
+            response = self._send(self._session, method, path, body, headers, patience)
+        if response.status < HTTPStatus.BAD_REQUEST:
+            self.grants.add()
+        return response
 
     def close(self) -> None:
         """Close the connections that nobody uses; those in use end with their answers."""

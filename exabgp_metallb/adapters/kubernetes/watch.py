@@ -14,7 +14,9 @@ parsed as soon as it is read and its JSON is dropped.
 
 A server that is away changes nothing that was told: it is said once, and again when the status
 differs. The pauses between attempts are "decorrelated jitter" (Brooker, Exponential Backoff And
-Jitter, AWS Architecture Blog, 2015), so that a thousand nodes do not ask at once.
+Jitter, AWS Architecture Blog, 2015), so that a thousand nodes do not ask at once. The first request
+of a node that is granted again, for whatever, ends the pauses of all its watches. But one that is
+refused, or fails while others are served, has a trouble of its own and rests for itself.
 """
 
 import threading
@@ -62,6 +64,7 @@ class Pace:
         watch_seconds: the server ends a watch after a time between these, so that connections
             spread anew over the servers of a control plane.
         rest_seconds: the shortest and the longest pause before the next attempt.
+        rejoin_seconds: the pause instead, once another request of this connection was granted.
         broken_watches: so many watches in a row that break before their first line are not chance.
         absences: so often in a row a kind of ours must be unknown to the server (404) before it is
             taken for one whose CRD is not installed: a server that starts may say so for a moment.
@@ -72,6 +75,7 @@ class Pace:
     silence_seconds: float = 90.0
     watch_seconds: tuple[float, float] = (240.0, 360.0)
     rest_seconds: tuple[float, float] = (0.25, 30.0)
+    rejoin_seconds: tuple[float, float] = (0.0, 2.0)
     broken_watches: int = 3
     absences: int = 5
 
@@ -104,6 +108,8 @@ class KindWatch:
         self._broken = 0  # watches in a row that broke before their first line
         self._absences = 0  # answers in a row that the kind is unknown, before it was ever listed
         self._rest_seconds = pace.rest_seconds[0]
+        self._granted = 0  # requests of the connection, when this round began
+        self._granted_before: int | None = None  # when the last one that failed did; None: none did
 
     def run(self) -> None:
         """Follow the kind until `stop`."""
@@ -116,6 +122,7 @@ class KindWatch:
     def stop(self) -> None:
         """Make `run` return soon, whatever it waits for. Nothing is told any more."""
         self._stopping.set()
+        self._connection.grants.nudge()
         with self._lock:
             if self._response:
                 self._response.interrupt()
@@ -124,6 +131,7 @@ class KindWatch:
 
     def _follow(self) -> None:
         self._heard = False
+        self._granted = self._connection.grants.count
         if not self._version and self._can_stream:
             self._watch_with_list()
             return
@@ -244,7 +252,10 @@ class KindWatch:
             self._say_away(error)
         if isinstance(error, ApiError) and error.status == HTTPStatus.NOT_FOUND:
             self._note_absence()
-        self._rest(error.retry_after_seconds if isinstance(error, ApiError) else 0.0)
+        if isinstance(error, ApiError) and error.may_be_outage:
+            self._rest_apart(error.retry_after_seconds)
+        else:
+            self._rest()
 
     def _note_absence(self) -> None:
         """Tell of a kind that the server has never known as one without objects."""
@@ -252,13 +263,31 @@ class KindWatch:
         if self._kind.is_custom and self._absences == self._pace.absences:
             self._tell(Listed(frozenset({self._kind.name}), ()))
 
-    def _rest(self, at_least: float = 0.0) -> None:
+    def _rest(self) -> None:
+        self._stopping.wait(self._pause())
+
+    def _rest_apart(self, at_least: float) -> None:
+        """Rest, but for that long at least, until another request of the connection is granted."""
+        at_least = min(at_least, self._pace.rest_seconds[1])
+        pause = max(at_least, self._pause())
+        before, self._granted_before = self._granted_before, self._granted
+        is_ours_alone = before not in (None, self._granted)  # others were served since the last one
+        if is_ours_alone or pause <= max(at_least, self._pace.rejoin_seconds[1]):
+            self._stopping.wait(pause)
+            return
+        self._stopping.wait(at_least)
+        if self._connection.grants.wait(self._granted, pause - at_least, self._stopping):
+            self._rest_seconds = self._pace.rest_seconds[0]
+            self._stopping.wait(self._pace.uniform(*self._pace.rejoin_seconds))
+
+    def _pause(self) -> float:
         shortest, longest = self._pace.rest_seconds
         self._rest_seconds = min(longest, self._pace.uniform(shortest, 3 * self._rest_seconds))
-        self._stopping.wait(min(longest, max(at_least, self._rest_seconds)))
+        return self._rest_seconds
 
     def _all_is_well(self) -> None:
         self._broken = 0
+        self._granted_before = None
         self._rest_seconds = self._pace.rest_seconds[0]
 
     @contextmanager

@@ -2,7 +2,10 @@
 
 import random
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
@@ -19,7 +22,7 @@ from exabgp_metallb.errors import SourceError
 from exabgp_metallb.parsing import objects
 from exabgp_metallb.values.faults import ObjectRef
 from exabgp_metallb.values.objects import Service, TrafficPolicy
-from tests.unit.adapters.ear import Ear
+from tests.unit.adapters.ear import WITHIN_SECONDS, Ear
 from tests.unit.adapters.scripted_api import (
     Answer,
     Object,
@@ -33,6 +36,7 @@ from tests.unit.adapters.scripted_api import (
     watch,
 )
 
+SHORT = Pace(uniform=random.uniform, rest_seconds=(0.01, 0.02), rejoin_seconds=(0.0, 0.005))
 NO_REST = Pace(uniform=lambda _low, _high: 0.0, rest_seconds=(0.0, 0.0))
 NO_STREAM = refusal(422, "sendInitialEvents is forbidden for watch")
 
@@ -474,6 +478,76 @@ def test_pauses_grow_to_the_longest_and_begin_anew(api: ScriptedApi, follow: Fol
     assert ear.next() == Back("Service")
     assert put(ear.next())[0] == "a"
     assert [high for _, high in drawn] == [0.003, 0.009, 0.027, 0.06, 0.003]
+
+
+def test_a_pause_ends_when_another_request_is_granted(
+    api: ScriptedApi, connection: Connection, follow: Follow
+) -> None:
+    """Whatever was asked: the server is there again."""
+    an_hour = Pace(uniform=lambda low, _high: low, rest_seconds=(3600.0, 3600.0))
+    api.will(refusal(503), plain({}), watch(bookmark("1", ends_list=True)))
+    ear = follow(pace=an_hour)
+    assert isinstance(ear.next(), Away)
+    connection.get("/version", {}, read_seconds=10.0).body()
+    assert ear.next() == Back("Service")
+    assert listed(ear) == []
+
+
+@pytest.mark.parametrize(("status", "woken_after"), [(503, [1]), (429, [1]), (403, []), (404, [])])
+def test_a_kind_that_fails_alone_is_not_asked_for_sooner(
+    status: int,
+    woken_after: list[int],
+    api: ScriptedApi,
+    connection: Connection,
+    follow: Follow,
+) -> None:
+    """Others that are granted end its first pause at most, and of a refusal none."""
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        if high != SHORT.watch_seconds[1]:
+            drawn.append((low, high))
+        if low == SHORT.rest_seconds[0]:
+            connection.get("/version", {}, read_seconds=10.0).body()
+        return low
+
+    pace = replace(SHORT, uniform=uniform)
+    api.will(*[refusal(status), plain({})] * 4, watch(bookmark("1", ends_list=True)))
+    ear = follow(pace=pace)
+    assert isinstance(ear.next(), Away)
+    assert ear.next() == Back("Service")
+    assert [n for n, each in enumerate(drawn) if each == pace.rejoin_seconds] == woken_after
+    assert len(drawn) == 4 + len(woken_after)
+
+
+def test_a_server_that_asks_for_a_pause_has_it(
+    api: ScriptedApi, connection: Connection, follow: Follow
+) -> None:
+    """Retry-After holds for who was told, whoever else is served meanwhile."""
+    pace = Pace(uniform=lambda low, _high: low, rest_seconds=(0.0, 60.0))
+    api.will(refusal(429, Retry_After="1"), plain({}), watch(bookmark("1", ends_list=True)))
+    begun = time.monotonic()
+    ear = follow(pace=pace)
+    assert isinstance(ear.next(), Away)
+    connection.get("/version", {}, read_seconds=10.0).body()
+    assert ear.next() == Back("Service")
+    assert time.monotonic() - begun > 1.0
+
+
+def test_stop_ends_a_pause(api: ScriptedApi, connection: Connection) -> None:
+    """Whether it may be ended by others or not."""
+    ear = Ear()
+    pace = Pace(uniform=lambda low, _high: low, rest_seconds=(3600.0, 3600.0))
+    source = KubernetesSource(
+        connection, namespace="lb", on_death=ear.death, pace=pace, kinds=["Service"]
+    )
+    api.will(refusal(503))
+    source.start(ear)
+    assert isinstance(ear.next(), Away)
+    (runner,) = (each for each in threading.enumerate() if each.name == "watch-Service")
+    source.stop()
+    runner.join(WITHIN_SECONDS)
+    assert not runner.is_alive()
 
 
 # Kinds, threads and configurations
