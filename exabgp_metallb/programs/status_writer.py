@@ -6,17 +6,20 @@ is read first, so that nothing is written again; objects of this node that nobod
 One object has one request under way at a time. What is refused is tried again, later each time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from exabgp_metallb.adapters.kubernetes import statuses
 from exabgp_metallb.adapters.kubernetes.statuses import Author
 from exabgp_metallb.adapters.kubernetes.writes import Request, Sent
 from exabgp_metallb.programs.refusals import Refusals, Retries
+from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.statuses import Status, StatusKind, StatusName
 
 WRITES_PER_SECOND = 20.0  # of one node; a hundred nodes that start at once stay below 2,000
 UNDER_WAY = 4  # requests at a time
+OTHERS_AT_ONCE = 50  # Services in one look for other nodes' objects: their names are in its URL
 READ_AGAIN_SECONDS = 30.0  # after the API has refused to list
 
 Submit = Callable[[object, Request], None]
@@ -50,10 +53,10 @@ class _Filling:
 
 @dataclass(frozen=True, slots=True)
 class _OthersFound:
-    name: StatusName
+    services: tuple[ObjectName, ...]
 
     def __str__(self) -> str:
-        return f"list other nodes' {self.name}"
+        return f"list other nodes' {StatusKind.SERVICE_L2}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class StatusWriter:
         self._reading = False
         self._read_at = 0.0
         self._surplus: dict[tuple[StatusKind, str], None] = {}
+        self._taken_over: dict[ObjectName, None] = {}  # on layer 2, where another may have been
+        self._look_at = 0.0  # for what others left
         self._write_at = 0.0
         self._retries = Retries[StatusName]()
         self._refusals = Refusals()
@@ -124,7 +129,7 @@ class StatusWriter:
         for name in self._retries.take_due(now):
             self._due[name] = None
         while self._under_way < UNDER_WAY and self._write_at <= now:
-            request = self._next(author)
+            request = self._next(author, now)
             if request is None:
                 return
             self._send(*request)
@@ -134,8 +139,8 @@ class StatusWriter:
         """Return when `act` may have something to send, in monotonic seconds."""
         if not self.has_read:
             return None if self._reading else max(now, self._read_at)
-        busy = self._under_way >= UNDER_WAY or not (self._due or self._surplus)
-        return None if busy else max(now, self._write_at)
+        waiting = self._due or self._surplus or (self._taken_over and self._look_at <= now)
+        return max(now, self._write_at) if waiting and self._under_way < UNDER_WAY else None
 
     def _read(self, author: Author, now: float) -> None:
         if self._reading or now < self._read_at:
@@ -144,7 +149,7 @@ class StatusWriter:
         self._reading = True
         self._send(_Listing(kind), statuses.listing(author, kind, rest))
 
-    def _next(self, author: Author) -> tuple[object, Request] | None:
+    def _next(self, author: Author, now: float) -> tuple[object, Request] | None:
         for name in list(self._due):
             if name in self._busy:
                 continue  # looked at again when its answer is there
@@ -160,11 +165,26 @@ class StatusWriter:
             if shown is None:
                 return _Creation(name), statuses.creation(author, name)
             return self._filling(author, name, wanted)
+        if self._look_at <= now and (request := self._look_for_others(author)) is not None:
+            return request
         while self._surplus:
             kind, called = next(iter(self._surplus))
             del self._surplus[kind, called]
             return _Removal(kind, called), statuses.removal(author, kind, called)
         return None
+
+    def _look_for_others(self, author: Author) -> tuple[object, Request] | None:
+        """Ask for what other nodes said of Services that we answer for now: there is one owner.
+
+        For many at once, when all of them are written: see `statuses.of_others`.
+        """
+        asked = tuple(islice(self._taken_over, OTHERS_AT_ONCE))
+        for service in asked:
+            del self._taken_over[service]
+        services = self._still(asked)
+        if not services:
+            return None
+        return _OthersFound(services), statuses.of_others(author, services)
 
     def _filling(self, author: Author, name: StatusName, status: Status) -> tuple[object, Request]:
         return _Filling(name, status), statuses.filling(author, name, status)
@@ -184,13 +204,23 @@ class StatusWriter:
         if isinstance(key, _Listing):
             self._listed(author, key.kind, sent, now)
         elif isinstance(key, _OthersFound):
-            if sent.error is None:
-                others = statuses.others(author, key.name, sent.answer)
-                self._surplus |= dict.fromkeys((key.name.kind, each) for each in others)
+            self._others_found(author, key, sent, now)
         elif isinstance(key, _Removal):
             self._removed(key, sent, now)
         elif isinstance(key, _Creation | _Filling):
             self._written(author, key, sent, now)
+
+    def _others_found(self, author: Author, key: _OthersFound, sent: Sent, now: float) -> None:
+        if sent.passing:
+            self._taken_over |= dict.fromkeys(key.services)
+            self._look_at = now + READ_AGAIN_SECONDS
+        if sent.error is None:
+            others = statuses.others(author, self._still(key.services), sent.answer)
+            self._surplus |= dict.fromkeys((StatusKind.SERVICE_L2, each) for each in others)
+
+    def _still(self, services: Iterable[ObjectName]) -> tuple[ObjectName, ...]:
+        """Return those Services that we answer for: others' objects are not ours to remove."""
+        return tuple(s for s in services if StatusName(StatusKind.SERVICE_L2, s) in self._wanted)
 
     def _listed(self, author: Author, kind: StatusKind, sent: Sent, now: float) -> None:
         self._reading = False
@@ -229,7 +259,7 @@ class StatusWriter:
             before, self._shown[name] = self._shown.get(name), key.status
             self._told(name, before, key.status)
             if name.kind is StatusKind.SERVICE_L2 and before is None:
-                self._send(_OthersFound(name), statuses.of_others(author, name))
+                self._taken_over[name.about] = None
         else:
             self._surplus[name.kind, statuses.object_name(author, name)] = None
         self._due[name] = None

@@ -6,7 +6,7 @@ of this node under other names are MetalLB's, or of Services that are gone: surp
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -27,6 +27,9 @@ from exabgp_metallb.values.statuses import (
 ROOT = "/apis/metallb.io/v1beta1"
 PAGE = 500  # objects in one answer
 LONGEST_LABEL = 63
+
+_SERVICE_NAME = "metallb.io/service-name"
+_SERVICE_NAMESPACE = "metallb.io/service-namespace"
 
 _PLURALS = {
     StatusKind.SERVICE_BGP: "servicebgpstatuses",
@@ -94,11 +97,15 @@ def listing(author: Author, kind: StatusKind, rest: str = "") -> Request:
     return _list(author, kind, {"labelSelector": selector, "limit": str(PAGE)}, rest)
 
 
-def of_others(author: Author, name: StatusName) -> Request:
-    """Return the request for all nodes' objects of one Service: there is one owner on layer 2."""
-    service = f"metallb.io/service-name={label(name.about.name)}"
-    namespace = f"metallb.io/service-namespace={label(name.about.namespace)}"
-    return _list(author, name.kind, {"labelSelector": f"{service},{namespace}"}, "")
+def of_others(author: Author, services: Collection[ObjectName]) -> Request:
+    """Return the request for all nodes' ServiceL2Statuses of some Services; see `others`.
+
+    The API server looks through all objects of the kind for each such request, however many it
+    finds. Services of the same names in other namespaces are found as well.
+    """
+    names = ",".join(sorted({label(service.name) for service in services}))
+    selector = f"{_SERVICE_NAME} in ({names})"
+    return _list(author, StatusKind.SERVICE_L2, {"labelSelector": selector}, "")
 
 
 def _list(author: Author, kind: StatusKind, query: dict[str, str], rest: str) -> Request:
@@ -149,10 +156,11 @@ def _labels(author: Author, name: StatusName) -> Mapping[str, str]:
     node = {"metallb.io/node": label(author.node)}
     if name.kind is StatusKind.SESSION:
         return node | {"metallb.io/peer": label(name.about.name)}
-    return node | {
-        "metallb.io/service-name": label(name.about.name),
-        "metallb.io/service-namespace": label(name.about.namespace),
-    }
+    return node | _labels_of(name.about)
+
+
+def _labels_of(service: ObjectName) -> dict[str, str]:
+    return {_SERVICE_NAME: label(service.name), _SERVICE_NAMESPACE: label(service.namespace)}
 
 
 def _status(author: Author, name: StatusName, status: Status) -> Body:
@@ -215,11 +223,15 @@ def found(author: Author, kind: StatusKind, body: Body) -> Found:
     return Found(statuses=statuses, surplus=tuple(surplus), more=more)
 
 
-def others(author: Author, name: StatusName, body: Body) -> Iterator[str]:
-    """Yield the names of other nodes' objects in an answer to `of_others`."""
+def others(author: Author, services: Collection[ObjectName], body: Body) -> Iterator[str]:
+    """Yield the names of other nodes' objects of the Services in an answer to `of_others`."""
+    kind = StatusKind.SERVICE_L2
+    ours = {object_name(author, StatusName(kind, service)) for service in services}
+    asked = [_labels_of(service).items() for service in services]
     for item in body.get("items") or ():
-        called = str(_mapping(item.get("metadata")).get("name", ""))
-        if called != object_name(author, name):
+        metadata = _mapping(item.get("metadata"))
+        called, labels = str(metadata.get("name", "")), _mapping(metadata.get("labels"))
+        if called not in ours and any(each <= labels.items() for each in asked):
             yield called
 
 

@@ -1,5 +1,7 @@
 """Status objects: bodies as the API takes them, and read back as they were written."""
 
+from urllib.parse import unquote_plus
+
 import pytest
 
 from exabgp_metallb.adapters.kubernetes import statuses
@@ -56,14 +58,26 @@ def test_objects_of_others_are_surplus(status: object) -> None:
 
 
 def test_two_nodes_have_objects_of_their_own() -> None:
-    """For one Service; but none for its other node."""
-    name = StatusName(StatusKind.SERVICE_L2, WEB)
+    """For one Service; and the other one's is told from those of Services with its name."""
     other = Author(node="node2", namespace="metallb-system")
-    bodies = [statuses.creation(author, name).body or {} for author in (AUTHOR, other)]
-    ours, theirs = (body["metadata"]["name"] for body in bodies)
-    assert ours != theirs
-    assert list(statuses.others(AUTHOR, name, {"items": bodies})) == [theirs]
+    elsewhere = ObjectName("elsewhere", "web")
+    bodies = [
+        statuses.creation(author, StatusName(StatusKind.SERVICE_L2, service)).body or {}
+        for author, service in ((AUTHOR, WEB), (other, WEB), (other, elsewhere))
+    ]
+    ours, theirs, third = (body["metadata"]["name"] for body in bodies)
+    assert len({ours, theirs, third}) == 3
+    assert list(statuses.others(AUTHOR, [WEB], {"items": bodies})) == [theirs]
+    assert list(statuses.others(AUTHOR, [WEB, elsewhere], {"items": bodies})) == [theirs, third]
     assert "ownerReferences" not in bodies[1]["metadata"]  # the uid of its Node is not known
+
+
+def test_a_look_for_others_names_all_services_at_once() -> None:
+    """Each name once, as the value of a label is written."""
+    services = [WEB, ObjectName("elsewhere", "web"), ObjectName("default", "x" * 100)]
+    path = unquote_plus(statuses.of_others(AUTHOR, services).path)
+    long = label("x" * 100)
+    assert path.endswith(f"labelSelector=metallb.io/service-name in (web,{long})")
 
 
 def test_a_long_name_is_no_longer_than_a_label_may_be() -> None:

@@ -7,7 +7,12 @@ from exabgp_metallb.adapters.kubernetes import statuses
 from exabgp_metallb.adapters.kubernetes.answers import ApiError
 from exabgp_metallb.adapters.kubernetes.statuses import Author
 from exabgp_metallb.adapters.kubernetes.writes import Body, Request, Sent
-from exabgp_metallb.programs.status_writer import UNDER_WAY, WRITES_PER_SECOND, StatusWriter
+from exabgp_metallb.programs.status_writer import (
+    OTHERS_AT_ONCE,
+    UNDER_WAY,
+    WRITES_PER_SECOND,
+    StatusWriter,
+)
 from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.statuses import (
     ServiceBgpStatus,
@@ -33,6 +38,7 @@ class Api:
         self.objects: dict[str, Body] = {}
         self.flying: list[tuple[object, Request]] = []
         self.writes: list[str] = []
+        self.lists = 0
         self.refuse: Callable[[Request], int | None] = lambda _request: None
         self.restart()
         self.now = 0.0
@@ -66,6 +72,7 @@ class Api:
             return Sent(0, key, error=ApiError("refused", status=status))
         path = request.path.partition("?")[0]
         if request.method == "GET":
+            self.lists += 1
             kind = path.rpartition("/")[2]
             items = [o for p, o in self.objects.items() if f"/{kind}/" in p]
             return Sent(0, key, {"items": items, "metadata": {}})
@@ -212,13 +219,24 @@ def test_one_node_writes_a_few_each_second() -> None:
     assert len(api.said()) == 500
 
 
+L2_FOLDER = "/apis/metallb.io/v1beta1/namespaces/metallb-system/servicel2statuses"
+OLD_OWNER = Author(node="node2", namespace="metallb-system")
+
+
+def left(api: Api, name: StatusName) -> str:
+    """Have an object of another node there, and return its path."""
+    body = statuses.filling(OLD_OWNER, name, ServiceL2Status(())).body or {}
+    path = f"{L2_FOLDER}/{statuses.object_name(OLD_OWNER, name)}"
+    api.objects[path] = body
+    return path
+
+
 def test_on_layer_2_one_node_speaks_for_a_service() -> None:
     """The new owner removes what the old one, which may be dead, has left."""
     api = Api()
-    folder = "/apis/metallb.io/v1beta1/namespaces/metallb-system/servicel2statuses"
     api.writer.want(WEB_L2, ServiceL2Status(("eth0",)))
     api.run(seconds=0.02)
-    api.objects[f"{folder}/l2-of-node2"] = {"metadata": {"name": "l2-of-node2"}}
+    left(api, WEB_L2)
     api.run()
     (status,) = api.said()
     assert status == {
@@ -227,3 +245,57 @@ def test_on_layer_2_one_node_speaks_for_a_service() -> None:
         "serviceNamespace": "default",
         "interfaces": [{"name": "eth0"}],
     }
+
+
+def test_many_that_are_taken_over_are_one_look() -> None:
+    """The API server looks through all objects of the kind each time."""
+    api = Api()
+    api.run(seconds=1.0)
+    listed = api.lists
+    for number in range(OTHERS_AT_ONCE + 10):
+        name = StatusName(StatusKind.SERVICE_L2, ObjectName("default", f"web-{number}"))
+        left(api, name)
+        api.writer.want(name, ServiceL2Status(("eth0",)))
+    api.run(seconds=60.0)
+    assert api.lists - listed == 2
+    assert len(api.objects) == OTHERS_AT_ONCE + 10
+    assert {each["node"] for each in api.said() if isinstance(each, dict)} == {"node1"}
+
+
+def test_what_was_lost_again_is_the_new_owners() -> None:
+    """Its object is the true one; a look that comes too late removes none."""
+    api = Api()
+    api.run(seconds=1.0)
+    path = left(api, WEB_L2)
+    lose = iter([WEB_L2])
+
+    def refuse(request: Request) -> None:
+        if request.method == "GET":
+            for name in lose:
+                api.writer.want(name, None)
+
+    api.refuse = refuse
+    api.writer.want(WEB_L2, ServiceL2Status(("eth0",)))
+    api.run()
+    assert [*api.objects] == [path]
+
+
+def test_a_look_that_fails_is_tried_again() -> None:
+    """Not at once: an API that is away, or has too much to do, is not helped by it."""
+    api = Api()
+    api.run(seconds=1.0)
+    left(api, WEB_L2)
+    asked = []
+
+    def refuse(request: Request) -> int | None:
+        asked.append(request.method)
+        return 503 if request.method == "GET" else None
+
+    api.refuse = refuse
+    api.writer.want(WEB_L2, ServiceL2Status(("eth0",)))
+    api.run()
+    assert asked.count("GET") == 1
+    api.refuse = lambda _request: None
+    api.run(seconds=60.0)
+    assert len(api.objects) == 1
+    assert api.writer.deadline(api.now) is None
