@@ -6,7 +6,13 @@ import click
 
 from exabgp_metallb.cli.documents import print_document, read
 from exabgp_metallb.cli.group import REJECTED, VALID, Failure, commands
-from exabgp_metallb.cli.options import STATE_DIR, cluster_options, output_option, twin
+from exabgp_metallb.cli.options import (
+    IGNORE_EXCLUDE_LB,
+    STATE_DIR,
+    cluster_options,
+    output_option,
+    twin,
+)
 
 STATUS_SECONDS = 40.0  # a speaker that is busy answers within 30
 
@@ -28,15 +34,17 @@ _KUBECONFIG = twin(
     help="Manifests to look at instead of a cluster; - for standard input; may be repeated.",
 )
 @_KUBECONFIG
+@IGNORE_EXCLUDE_LB
 @cluster_options
 @output_option
 @click.pass_context
-def explain(
+def explain(  # noqa: PLR0913 -- one for each option
     ctx: click.Context,
     *,
     service: str,
     files: tuple[str, ...],
     kubeconfig: Path | None,
+    ignore_exclude_lb: bool,
     namespace: str,
     lb_class: str | None,
     form: str,
@@ -58,7 +66,9 @@ def explain(
 
     if files and kubeconfig is not None:
         raise click.UsageError("--file and --kubeconfig: give one of them")
-    question = Question(namespace=namespace, lb_class=lb_class)
+    question = Question(
+        namespace=namespace, lb_class=lb_class, ignore_exclude_label=ignore_exclude_lb
+    )
     objects = read(files, question)[0] if files else read_cluster(kubeconfig, namespace)
     home, _, name = service.rpartition("/")
     document = explain(objects, ObjectName(home or "default", name), question)

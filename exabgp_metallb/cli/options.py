@@ -79,6 +79,12 @@ def endpoint(
     return bare, int(port)
 
 
+IGNORE_EXCLUDE_LB = twin(
+    "ignore-exclude-lb",
+    is_flag=True,
+    help="A Node with the label node.kubernetes.io/exclude-from-external-load-balancers announces "
+    "as any other.",
+)
 KUBECONFIG = twin(
     "kubeconfig",
     type=click.Path(path_type=Path),
@@ -179,13 +185,14 @@ NODE_OPTIONS = (
         help="FRR's bfdd for BFDProfiles: `run` starts one, none, or the one with sockets in DIR.",
     ),
     *_LAYER2_OPTIONS,
+    IGNORE_EXCLUDE_LB,
     twin(
         "service-bgp-status",
         type=click.Choice(("on", "off")),
         default="on",
         show_default=True,
-        help="Write a ServiceBGPStatus for each Service that this node announces, and an Event when"
-        " that begins; off: neither, and remove those of this node.",
+        help="One ServiceBGPStatus for each Service that this node announces, and an Event when it "
+        "begins to; off: neither, and those that this node wrote are removed.",
     ),
     _METRICS,
     *_LOG_OPTIONS,

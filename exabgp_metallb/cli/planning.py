@@ -6,7 +6,12 @@ import click
 
 from exabgp_metallb.cli.documents import print_document, read, trees, verdict
 from exabgp_metallb.cli.group import commands
-from exabgp_metallb.cli.options import cluster_options, file_option, output_option
+from exabgp_metallb.cli.options import (
+    IGNORE_EXCLUDE_LB,
+    cluster_options,
+    file_option,
+    output_option,
+)
 
 
 @commands.command()
@@ -15,6 +20,7 @@ from exabgp_metallb.cli.options import cluster_options, file_option, output_opti
 @click.option("--node", "nodes", multiple=True, metavar="NAME", help="Plan this node only.")
 @click.option("--down", multiple=True, metavar="NAME", help="Plan as if this node had failed.")
 @click.option("--drain", multiple=True, metavar="NAME", help="Plan the drain of this node.")
+@IGNORE_EXCLUDE_LB
 @cluster_options
 @click.pass_context
 def plan(  # noqa: PLR0913 -- one for each option
@@ -25,6 +31,7 @@ def plan(  # noqa: PLR0913 -- one for each option
     nodes: tuple[str, ...],
     down: tuple[str, ...],
     drain: tuple[str, ...],
+    ignore_exclude_lb: bool,
     namespace: str,
     lb_class: str | None,
 ) -> None:
@@ -45,6 +52,7 @@ def plan(  # noqa: PLR0913 -- one for each option
         nodes=frozenset(nodes),
         down=frozenset(down),
         drained=frozenset(drain),
+        ignore_exclude_label=ignore_exclude_lb,
     )
     document = plan_document(*read(files, question))
     print_document(document, form, plan_text)

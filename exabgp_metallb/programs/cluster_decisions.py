@@ -48,12 +48,18 @@ class ClusterDecisions:
             node.name: replace(node, ready=self.down(node) is None, draining=self.draining(node))
             for node in self.snapshot.nodes.values()
         }
-        return election_table(self.snapshot, ClusterView(self.snapshot.intent, nodes))
+        ignore = self.question.ignore_exclude_label
+        view = ClusterView(self.snapshot.intent, nodes, ignore_exclude_label=ignore)
+        return election_table(self.snapshot, view)
 
     def view(self, node: Node) -> NodeView:
         """Return what the decisions of one node need."""
         if node.name not in self._views:
-            self._views[node.name] = NodeView(self.snapshot.intent, node)
+            self._views[node.name] = NodeView(
+                self.snapshot.intent,
+                node,
+                ignore_exclude_label=self.question.ignore_exclude_label,
+            )
         return self._views[node.name]
 
     def table(self, node: Node) -> RibTable:

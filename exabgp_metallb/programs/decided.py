@@ -33,6 +33,7 @@ class Question:
         nodes: to plan; empty means every Node there is.
         down: planned as if they had failed.
         drained: planned in the first phase of a drain.
+        ignore_exclude_label: speakers run with `--ignore-exclude-lb`.
     """
 
     namespace: str = "metallb-system"
@@ -40,6 +41,7 @@ class Question:
     nodes: frozenset[NodeName] = frozenset()
     down: frozenset[NodeName] = frozenset()
     drained: frozenset[NodeName] = frozenset()
+    ignore_exclude_label: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,9 @@ class Elections:
         table: who answers for which address.
     """
 
-    def __init__(self, node: NodeName) -> None:
+    def __init__(self, node: NodeName, *, ignore_exclude_label: bool = False) -> None:
         self._node = node
+        self._ignore_exclude_label = ignore_exclude_label
         self._basis: _Basis | None = None
         self._intent: Intent | None = None
         self.table = ElectionTable(ClusterView(Intent(), {}))
@@ -51,7 +52,9 @@ class Elections:
         else:
             before = self._orders
             nodes = snapshot.nodes or {self._node: Node(name=self._node)}
-            self.table = election_table(snapshot, ClusterView(snapshot.intent, nodes))
+            ignore = self._ignore_exclude_label
+            view = ClusterView(snapshot.intent, nodes, ignore_exclude_label=ignore)
+            self.table = election_table(snapshot, view)
             addresses = dict.fromkeys((*before, *self.table))
         for address in addresses:
             self._look(address)

@@ -58,6 +58,7 @@ class Layer2Settings:
     subnet: SubnetRule = SubnetRule.PREFER
     failback: Failback = Failback.AUTO
     refresh_seconds: float | None = None
+    ignore_exclude_label: bool = False  # see `decisions.preconditions`
 
 
 class Layer2:
@@ -86,7 +87,7 @@ class Layer2:
         self._node = node
         self._post = post
         self._settings = settings
-        self._elections = Elections(node)
+        self._elections = Elections(node, ignore_exclude_label=settings.ignore_exclude_label)
         self._orders: Orders | None = None
         self._connected = False
         self._report = Report(node=node)

@@ -82,6 +82,7 @@ class NodeRoutes:
         allocate: given the inventory and what changed, fills in the addresses of Services; None
             where a controller writes them to the cluster.
         adapt: changes the intent before it is used, as the included mode does with its neighbors.
+        ignore_exclude_label: see `decisions.preconditions`.
         local_address: returns where a session with a neighbor speaks from, if its configuration
             does not say; None leaves the next hop to ExaBGP. A link-local neighbor has its zone.
     """
@@ -93,12 +94,14 @@ class NodeRoutes:
         *,
         allocate: Callable[[Inventory, Changes], None] | None = None,
         adapt: Callable[[Intent], Intent] = lambda intent: intent,
+        ignore_exclude_label: bool = False,
         local_address: Callable[[Address], Address | None] = lambda _: None,
     ) -> None:
         self.inventory = inventory
         self.node_name = node
         self._allocate = allocate
         self._adapt = adapt
+        self._ignore_exclude_label = ignore_exclude_label
         self._local_address = local_address
         self._intent = Intent()
         self._node = Node(name=node)
@@ -215,7 +218,7 @@ class NodeRoutes:
 
     def _rebuild(self) -> None:
         intent = self._adapt(self._intent)
-        view = NodeView(intent, self._node)
+        view = NodeView(intent, self._node, ignore_exclude_label=self._ignore_exclude_label)
         self.table = rib_table(replace(self.inventory.snapshot(), intent=intent), view)
         self.peers = _holders(view.sessions)
         self.addresses = {name: address for address, name in self.peers.items()}

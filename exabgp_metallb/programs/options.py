@@ -43,6 +43,8 @@ class Options:
         l2_subnet: see `values.orders`; as the next two.
         l2_failback: what an owner does when a better candidate is back.
         l2_refresh: seconds between gratuitous announcements at rest; None: none.
+        ignore_exclude_lb: a Node with the label exclude-from-external-load-balancers announces as
+            any other.
         service_bgp_status: "on", or "off": this node writes no ServiceBGPStatus.
         without_exabgp: there is no ExaBGP, and layer 2 is all that is done.
         log_level: debug, info, warning or error.
@@ -65,6 +67,7 @@ class Options:
     l2_subnet: SubnetRule = SubnetRule.PREFER
     l2_failback: Failback = Failback.AUTO
     l2_refresh: float | None = None
+    ignore_exclude_lb: bool = False
     service_bgp_status: str = "on"
     without_exabgp: bool = False
     log_level: str = "info"
@@ -118,6 +121,7 @@ class Options:
             "l2_subnet": self.l2_subnet,
             "l2_failback": self.l2_failback,
             "l2_refresh": self.l2_refresh,
+            "ignore_exclude_lb": str(self.ignore_exclude_lb).lower(),
             "service_bgp_status": self.service_bgp_status,
             "log_level": self.log_level,
             "log_format": self.log_format,

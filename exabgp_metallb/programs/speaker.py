@@ -68,6 +68,7 @@ class Settings:
         namespace: of the metallb.io resources and the legacy ConfigMap.
         lb_class: spec.loadBalancerClass of the Services that are ours; None: those without.
         drain_seconds: that routers are given to turn to other nodes.
+        ignore_exclude_label: see `decisions.preconditions`.
     """
 
     node: NodeName
@@ -78,6 +79,7 @@ class Settings:
     namespace: str = "metallb-system"
     lb_class: str | None = None
     drain_seconds: float = 0.0
+    ignore_exclude_label: bool = False
 
 
 Heard = Event | Call | BaseException | tuple[str, ...]
@@ -124,6 +126,7 @@ class Speaker:
             settings.node,
             allocate=allocate,
             adapt=self._adapt,
+            ignore_exclude_label=settings.ignore_exclude_label,
             local_address=self._local_address,
         )
         self._known = KnownObjects(

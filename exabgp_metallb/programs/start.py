@@ -247,6 +247,7 @@ class Composition:
             subnet=options.l2_subnet,
             failback=options.l2_failback,
             refresh_seconds=options.l2_refresh,
+            ignore_exclude_label=options.ignore_exclude_lb,
         )
         try:
             serve = partial(self._serve_orders, dies(post))
@@ -296,6 +297,7 @@ def speaker(options: Options, connect: Connect | None) -> Speaker:
             namespace=options.namespace,
             lb_class=options.lb_class,
             drain_seconds=options.drain_seconds,
+            ignore_exclude_label=options.ignore_exclude_lb,
         ),
         source=composition.source,
         connect=connect,

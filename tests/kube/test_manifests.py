@@ -58,6 +58,7 @@ FORMS: dict[str, Mapping[str, Any]] = {
             "logLevel": "warning",
             "drainSeconds": 30,
             "serviceBGPStatus": False,
+            "ignoreExcludeLB": True,
             "skipPreflight": ["metallb", "bfd"],
             "tolerateMaster": False,
             "layer2": {"subnet": "require", "failback": "sticky"},
@@ -199,8 +200,8 @@ def test_our_commands_take_what_containers_are_given() -> None:
         if "EXABGP_METALLB_SKIP" in given:
             assert parsed["skip"] == ("metallb", "bfd"), context
         if command == "run":
-            told = "off" if name == "helm everything else" else "on"
-            assert parsed["service_bgp_status"] == told, context
+            settings = ("off", True) if name == "helm everything else" else ("on", False)
+            assert (parsed["service_bgp_status"], parsed["ignore_exclude_lb"]) == settings, context
         if "metrics" in parsed and "EXABGP_METALLB_METRICS" in given:
             assert parsed["metrics"][0] in (FIELDS["status.hostIP"], FIELDS["status.podIP"])
             assert parsed["namespace" if "namespace" in parsed else "node"], context

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from exabgp_metallb.cli import commands
+from exabgp_metallb.decisions.preconditions import EXCLUDE_LABEL
 from exabgp_metallb.errors import UsageError
 from exabgp_metallb.parsing.objects import parse
 from exabgp_metallb.programs.decided import Question
@@ -130,3 +131,18 @@ def test_the_command(name: str, code: int, said: str, tmp_path: Path) -> None:
     if code < 2:
         words = ["explain", name, "-f", str(tmp_path), "-o", "json"]
         assert json.loads(CliRunner().invoke(commands, words).stdout)["announced"] is (code == 0)
+
+
+@pytest.mark.parametrize("command", [("explain", "default/web"), ("plan",)])
+def test_nodes_that_are_excluded_by_their_label(command: tuple[str, ...], tmp_path: Path) -> None:
+    """They announce by neither protocol, and by both where speakers are told not to mind."""
+    nodes = [node(name, **{EXCLUDE_LABEL: ""}) for name in ("node1", "node2")]
+    objects = [*nodes, POOL, PEER, advertisement(), L2, service("web"), slice_of("web", "node1")]
+    (tmp_path / "all.json").write_text(json.dumps({"kind": "List", "items": objects}))
+    words = [*command, "-f", str(tmp_path), "-o", "json"]
+    excluded = CliRunner().invoke(commands, words).stdout
+    assert "nodeLabeledExcludeBalancers" in excluded
+    ignored = CliRunner().invoke(commands, [*words, "--ignore-exclude-lb"])
+    assert (ignored.exit_code, "nodeLabeledExcludeBalancers" in ignored.stdout) == (0, False)
+    by_environment = {"EXABGP_METALLB_IGNORE_EXCLUDE_LB": "true"}
+    assert CliRunner(env=by_environment).invoke(commands, words).stdout == ignored.stdout

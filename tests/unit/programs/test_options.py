@@ -40,6 +40,7 @@ def speaker_options(environment: dict[str, str]) -> dict[str, object]:
         metrics=st.none() | st.tuples(hosts, st.integers(0, 65535)),
         drain_seconds=st.floats(0, 3600),
         bfd=st.sampled_from(["auto", "off", "/run/frr"]),
+        ignore_exclude_lb=st.booleans(),
         service_bgp_status=st.sampled_from(["on", "off"]),
         log_level=st.sampled_from(["debug", "info", "warning", "error"]),
         log_format=st.sampled_from(["text", "json"]),

@@ -10,6 +10,7 @@ import pytest
 from exabgp_metallb.adapters.exabgp.dialogue import Notice, SessionUp
 from exabgp_metallb.adapters.files.last_good import LastGood
 from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Listener, OnDeath, Put
+from exabgp_metallb.decisions.preconditions import EXCLUDE_LABEL
 from exabgp_metallb.parsing.objects import KINDS, parse
 from exabgp_metallb.programs import keeper
 from exabgp_metallb.programs.health import SILENT_SECONDS
@@ -104,6 +105,7 @@ class Stage:
         held: Iterable[Prefix] = (),
         parts: Callable[[Post, Neighbors], Sequence[Part]] | None = None,
         drain_seconds: float = 0.0,
+        ignore_exclude_label: bool = False,
     ) -> None:
         self.far = FarEnd(conf)
         self.far.ribs[TOR] = set(held)
@@ -111,7 +113,12 @@ class Stage:
         self.vitals: list[SpeakerVitals] = []
         self.died: OnDeath
         self.speaker = Speaker(
-            Settings(node="node1", kinds=kinds, drain_seconds=drain_seconds),
+            Settings(
+                node="node1",
+                kinds=kinds,
+                drain_seconds=drain_seconds,
+                ignore_exclude_label=ignore_exclude_label,
+            ),
             source=self._source,
             connect=self._connect,
             last_good=None if last_good is None else LastGood(last_good),
@@ -166,6 +173,15 @@ def test_nothing_is_decided_before_all_is_known() -> None:
     assert list(stage.vitals[-1].waiting_for) == ["EndpointSlice"]
     stage.tell(stage.listed(*BASIC[:-1], kinds=late))
     assert stage.routes() == {ONE}
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_node_with_the_label_that_excludes_it(ignored: bool) -> None:  # noqa: FBT001 -- a table
+    """It announces where speakers are told not to mind."""
+    stage = Stage(ignore_exclude_label=ignored)
+    stage.up("127.0.0.1")
+    stage.tell(stage.listed(*BASIC[1:], node("node1", "10.0.0.11", **{EXCLUDE_LABEL: ""})))
+    assert stage.routes() == ({ONE, TWO} if ignored else set())
 
 
 def test_ready_is_when_the_first_table_is_on_the_wire() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from exabgp_metallb.adapters.control import ask
 from exabgp_metallb.adapters.layer2.orders import OrdersClient
+from exabgp_metallb.decisions.preconditions import EXCLUDE_LABEL
 from exabgp_metallb.values.orders import (
     AddressOrder,
     AddressReport,
@@ -64,13 +65,13 @@ class Client:
 
 @pytest.fixture
 def manifests(tmp_path: Path) -> Manifests:
-    """A folder with two nodes and a Service on layer 2."""
+    """A folder with two nodes, one of them with a label to be ignored, and a Service on layer 2."""
     folder = Manifests(tmp_path / "manifests")
     folder.put(
         pool("p", "192.0.2.1/32"),
         l2_advertisement(),
         node("node1"),
-        node("node2"),
+        node("node2", **{EXCLUDE_LABEL: ""}),
         service("web"),
         slice_of("web", "node1"),
     )
@@ -84,6 +85,7 @@ def speaker(tmp_path: Path, manifests: Manifests) -> Iterator[subprocess.Popen[b
         *(sys.executable, "-m", "exabgp_metallb", "speaker", "--without-exabgp"),
         *("--node", "node1", "--manifests", str(manifests.path), "--state-dir", str(tmp_path)),
         *("--l2-subnet", "require", "--l2-failback", "sticky", "--l2-refresh", "30"),
+        "--ignore-exclude-lb",
     ]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         yield process
