@@ -8,11 +8,26 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from exabgp_metallb.adapters.kubernetes import config
+from exabgp_metallb.adapters.kubernetes.connection import Connection
+from exabgp_metallb.adapters.kubernetes.statuses import (
+    Author,
+    creation,
+    object_name,
+    of_others,
+    others,
+)
+from exabgp_metallb.adapters.kubernetes.writes import send
+from exabgp_metallb.programs.status_writer import OTHERS_AT_ONCE
+from exabgp_metallb.values.objects import ObjectName
+from exabgp_metallb.values.statuses import StatusKind, StatusName
 from tests.kube.client import Object, reference
 from tests.kube.controllers import CRDS, OurProcess, account, pool, service
 from tests.kube.polling import wait_until
@@ -268,6 +283,27 @@ def test_a_node_that_is_to_write_none_removes_those_of_its_services(
         what="the end of the status, and the session",
         within_seconds=PATIENCE_SECONDS,
     )
+
+
+def test_what_old_owners_left_of_many_services_is_found_at_once(
+    kube: ApiServer, namespace: str
+) -> None:
+    """By the selector that the API has, under the rights that we ship; nothing of others."""
+    kube.client.install_crds(CRDS)
+    load = partial(config.kubeconfig, account(kube, namespace, of="speaker"))
+    connection = Connection(load, now=time.monotonic)
+    ours, other = (Author(node=each, namespace=namespace) for each in ("ours", "other"))
+    asked = [ObjectName("default", f"web-{number}") for number in range(OTHERS_AT_ONCE - 1)]
+    asked.append(ObjectName("default", "x" * 63))
+    not_asked = [ObjectName("elsewhere", "web-1"), ObjectName("default", "shop")]
+    for author, services in ((ours, asked[:2]), (other, (*asked[1:3], asked[-1], *not_asked))):
+        for service_name in services:
+            name = StatusName(StatusKind.SERVICE_L2, service_name)
+            send(connection, creation(author, name), seconds=60.0)
+    found = send(connection, of_others(ours, asked), seconds=60.0)
+    connection.close()
+    of_other = (StatusName(StatusKind.SERVICE_L2, each) for each in (*asked[1:3], asked[-1]))
+    assert {*others(ours, asked, found)} == {object_name(other, each) for each in of_other}
 
 
 def test_a_right_that_lacks_is_named_and_costs_no_route(
