@@ -4,8 +4,8 @@ Every Node reports its status every few minutes, so speakers that all watch all 
 nodes x nodes. Two things need more than the own Node:
 
 - who answers on layer 2 is elected among all Nodes (L2Advertisement);
-- which of two resources at odds stands is decided for the whole cluster, by the Nodes that their
-  `nodeSelectors` pick (BGPPeer, BGPAdvertisement; `parsing.intent.admission`).
+- which of two BGPPeers or BGPAdvertisements at odds stands is decided for the whole cluster, by the
+  Nodes that their `nodeSelectors` pick (`parsing.intent.placement`).
 
 The legacy ConfigMap may stand for either. The objects are asked and not the machine, for a
 responder may be started at any time, and a node that knows of no other candidate would answer for
@@ -14,16 +14,18 @@ known whether anything asks. Who has begun to read all Nodes goes on with it: an
 that is deleted and made anew would otherwise have every speaker list every Node again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Lock
 
 from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Listener, Put
+from exabgp_metallb.parsing.intent.placement import depends_on_nodes
+from exabgp_metallb.values.faults import ObjectRef
 from exabgp_metallb.values.objects import NodeName
 from exabgp_metallb.values.specs import BgpAdvertisementSpec, Parsed, PeerSpec
 
 NODE = "Node"
 _ALWAYS = frozenset({"ConfigMap", "L2Advertisement"})
-_BY_SELECTORS = frozenset({"BGPAdvertisement", "BGPPeer"})
+_MAY_ASK = _ALWAYS | {"BGPAdvertisement", "BGPPeer"}
 
 ReadNodes = Callable[[Listener, NodeName | None], None]
 """Begins to read the Node of a name, or all (None), in place of what was read of Nodes before."""
@@ -43,7 +45,8 @@ class NodeScope:
         self._listener = listener
         self._read_nodes = read_nodes
         self._lock = Lock()  # of all below, and of the order in which the listener is told
-        self._unread = set(_ALWAYS | _BY_SELECTORS)
+        self._unread = set(_MAY_ASK)
+        self._asking: dict[ObjectRef, Parsed] = {}  # what may, as it was when it had a value
         self._asked = False
         self._all_told = False
         self._held: list[Event] = []  # until all Nodes are told
@@ -56,7 +59,7 @@ class NodeScope:
         with self._lock:
             was_known, had_asked = not self._unread, self._asked
             self._look(event)
-            if self._asked and not self._all_told and _kinds(event) & (_ALWAYS | _BY_SELECTORS):
+            if self._asked and not self._all_told and _kinds(event) & _MAY_ASK:
                 self._held.append(event)
             else:
                 self._listener(event)
@@ -73,11 +76,25 @@ class NodeScope:
                 self._read_nodes(self._hear_all, None)
 
     def _look(self, event: Event) -> None:
+        if self._asked or not _kinds(event) & _MAY_ASK:
+            return
         if isinstance(event, Listed):
             self._unread -= event.kinds
-            self._asked = self._asked or any(map(_asks, event.objects))
+            there = {parsed.ref for parsed in event.objects}
+            gone = {r for r in self._asking if r.kind in event.kinds and r not in there}
+            self._asking = {r: p for r, p in self._asking.items() if r not in gone}
+            self._note(*event.objects)
         elif isinstance(event, Put):
-            self._asked = self._asked or _asks(event.object)
+            self._note(event.object)
+        elif isinstance(event, Gone):
+            self._asking.pop(event.ref, None)
+        self._asked = _ask(self._asking.values())
+
+    def _note(self, *objects: Parsed) -> None:
+        """Take objects; one that cannot be read stands as it was."""
+        for parsed in objects:
+            if parsed.value is not None or parsed.ref not in self._asking:
+                self._asking[parsed.ref] = parsed
 
     def _hear_own(self, event: Event) -> None:
         with self._lock:
@@ -102,14 +119,15 @@ class NodeScope:
         self._listener(event)
 
 
-def _asks(parsed: Parsed) -> bool:
-    """Tell whether an object makes other Nodes matter."""
-    value = parsed.value
-    if isinstance(value, PeerSpec):
-        return bool(value.peer.node_selectors)
-    if isinstance(value, BgpAdvertisementSpec):
-        return bool(value.advertisement.node_selectors)
-    return parsed.ref.kind in _ALWAYS
+def _ask(objects: Iterable[Parsed]) -> bool:
+    """Tell whether objects make other Nodes matter."""
+    found = [*objects]
+    if any(parsed.ref.kind in _ALWAYS for parsed in found):
+        return True
+    values = [parsed.value for parsed in found]
+    peers = [v.peer for v in values if isinstance(v, PeerSpec)]
+    advertisements = [v.advertisement for v in values if isinstance(v, BgpAdvertisementSpec)]
+    return depends_on_nodes(peers, advertisements)
 
 
 def _kinds(event: Event) -> frozenset[str]:

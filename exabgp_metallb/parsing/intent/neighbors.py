@@ -12,7 +12,8 @@ from exabgp_metallb.parsing.intent.resources import Problem
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.intent import Peer
 
-_Neighbor = tuple[Address | None, str | None, str | None]  # address, interface, VRF
+Neighbor = tuple[Address | None, str | None, str | None]
+"""Address, interface, VRF."""
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class TakenNeighbors:
     """The neighbors that the peers which stand speak to."""
 
     def __init__(self) -> None:
-        self._groups: dict[_Neighbor, _Group] = {}
+        self._groups: dict[Neighbor, _Group] = {}
         self._same: dict[Peer, str] = {}
 
     def problem(self, new: Peer, nodes: Nodes) -> Problem | None:
@@ -51,7 +52,7 @@ class TakenNeighbors:
         twin = self._same.get(_nameless(new))
         if twin is not None:
             return Problem("", f"says the same as BGPPeer {twin}: delete one of the two")
-        group = self._groups.get(_neighbor(new))
+        group = self._groups.get(neighbor_of(new))
         clash = group.clash(nodes) if group else None
         if clash is None:
             return None
@@ -68,14 +69,15 @@ class TakenNeighbors:
     def take(self, peer: Peer, nodes: Nodes) -> None:
         """Note a peer that stands."""
         self._same[_nameless(peer)] = peer.name
-        group = self._groups.setdefault(_neighbor(peer), _Group())
+        group = self._groups.setdefault(neighbor_of(peer), _Group())
         if nodes is None:
             group.on_all = peer
         else:
             group.by_node.update(dict.fromkeys(nodes, peer))
 
 
-def _neighbor(peer: Peer) -> _Neighbor:
+def neighbor_of(peer: Peer) -> Neighbor:
+    """Return what a node has one session with."""
     return peer.address, peer.interface, peer.vrf
 
 

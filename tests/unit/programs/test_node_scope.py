@@ -76,12 +76,16 @@ def cluster() -> Cluster:
     return made
 
 
-ASKING_PEER = peer("rack", "192.0.2.9", asn=64512, peer_asn=64513, nodeSelectors=RACK)
+ASKING_PEER = peer("rack", "192.0.2.1", asn=64512, peer_asn=64513, nodeSelectors=RACK)
 ASKING = [
     pytest.param(l2_advertisement(), id="layer 2"),
     pytest.param(LEGACY, id="legacy"),
     pytest.param(ASKING_PEER, id="peer"),
-    pytest.param(advertisement("rack", nodeSelectors=RACK), id="advertisement"),
+    pytest.param(
+        peer("bfd", "192.0.2.9", asn=64512, peer_asn=64513, nodeSelectors=RACK, bfdProfile="p"),
+        id="profile",
+    ),
+    pytest.param(advertisement("rack", nodeSelectors=RACK, localPref=100), id="advertisement"),
 ]
 
 
@@ -90,10 +94,13 @@ def test_our_own_node_is_all_that_routes_need(cluster: Cluster) -> None:
     assert cluster.read == ["node1"]
     own = Listed(frozenset({"Node"}), (parsed(node("node1")),))
     cluster.nodes[0](own)
-    later = [Put(parsed(each)) for each in (pool("p", "192.0.2.0/24"), TOR, service("web"))]
+    rack = peer("rack", "192.0.2.9", asn=64512, peer_asn=64513, nodeSelectors=RACK)
+    placed = advertisement("rack", nodeSelectors=RACK, communities=["64512:1"])
+    anew = [pool("p", "192.0.2.0/24"), TOR, service("web"), rack, placed]
+    later = [Put(parsed(each)) for each in anew]
     for event in later:
         cluster.scope.hear(event)
-    assert cluster.told[-4:] == [own, *later]
+    assert cluster.told[-6:] == [own, *later]
     assert cluster.read == ["node1"]
 
 
@@ -147,6 +154,20 @@ def test_what_comes_to_need_all_nodes_waits_for_them(cluster: Cluster, asking: O
     assert cluster.read == ["node1", None]
 
 
+def test_what_has_changed_or_gone_asks_for_nothing(cluster: Cluster) -> None:
+    """The older of two peers moves, and goes; what cannot be read is as it was."""
+    moved = peer("tor", "192.0.2.2", asn=64512, peer_asn=64513)
+    cluster.scope.hear(Put(parsed(moved)))
+    cluster.scope.hear(Put(parsed(ASKING_PEER)))
+    cluster.scope.hear(Gone(parsed(moved).ref))
+    cluster.scope.hear(Put(parsed(peer("tor", "nonsense", asn=64512, peer_asn=64513))))
+    cluster.scope.hear(Listed(frozenset({"BGPPeer"}), (parsed(TOR),)))
+    assert cluster.read == ["node1"]
+    cluster.scope.hear(Put(parsed(peer("tor", "nonsense", asn=64512, peer_asn=64513))))
+    cluster.scope.hear(Put(parsed(ASKING_PEER)))
+    assert cluster.read == ["node1", None]
+
+
 def test_an_absence_of_our_own_node_ends_with_the_list_of_all(cluster: Cluster) -> None:
     """The watch that said it is gone and cannot take it back."""
     cluster.nodes[0](Away("Node", "away"))
@@ -170,7 +191,7 @@ def test_threads_that_overtake_each_other_end_with_all_nodes() -> None:
 
     cluster.scope = NodeScope("node1", cluster.told.append, overtaken)
     other = Thread(target=cluster.scope.hear, args=(Put(parsed(ASKING_PEER)),))
-    cluster.list()
+    cluster.list(*BESIDE)
     other.join()
     assert cluster.read == ["node1", None]
 
