@@ -145,8 +145,16 @@ def default_state_dir() -> Path:
         return Path(given)
     if os.geteuid() == 0:
         return Path("/var/lib/exabgp-metallb")
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    home = os.environ.get("XDG_STATE_HOME") or _home() / ".local" / "state"
     return Path(home) / "exabgp-metallb"
+
+
+def _home() -> Path:
+    """Return the user's home; that of one whom no database knows, as of DynamicUser=, is /."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
 
 
 def credential(name: str) -> Path | None:

@@ -21,7 +21,7 @@ from tests.integration.lab.network import Lab
 from tests.integration.lab.waiting import wait_for
 from tests.kube.client import reference
 from tests.kube.controllers import addresses_of
-from tests.system.cluster import POOLS, Cluster, Settings, cluster, load_balancer
+from tests.system.cluster import POOLS, Cluster, Form, Settings, cluster, load_balancer
 from tests.system.fetches import Fetches
 from tests.system.scene import APP, furnish
 
@@ -86,6 +86,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = Settings(proxy_seconds=arguments.proxy_seconds)
     with Lab() as lab, cluster(lab, settings) as place:
+        place.use(Form.MANIFESTS)
         furnish(place)
         runs = []
         for number in range(arguments.runs):

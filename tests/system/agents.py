@@ -1,4 +1,4 @@
-"""Our programs as the manifests have a kubelet start them.
+"""Our programs as the manifests have a kubelet start them; the verbs of every form of them.
 
 Command, environment, capabilities, probe and preStop of a container are those that kustomize
 renders from etc/kubernetes/overlays/both. What differs: the programs come from this checkout, run
@@ -8,8 +8,10 @@ lab's folder.
 
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from signal import SIGTERM
+from typing import Protocol
 
 from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, tail
@@ -23,7 +25,49 @@ PORTS = {"controller": 7472, "speaker": 7473, "responder": 7474}
 STATE, SOCKETS = "/var/lib/exabgp-metallb", "/run/exabgp-metallb"  # where containers have them
 
 
-class Agent:
+class Agent(Protocol):
+    """One program of ours."""
+
+    daemon: Daemon
+
+    def start(self) -> None:
+        """Start it; it is not ready yet."""
+
+    def stop(self) -> None:
+        """End it as those do who want it gone."""
+
+    def upgrade(self) -> None:
+        """Restart it in place, and wait until it is ready."""
+
+    def wait_ready(self) -> None:
+        """Wait until it is ready."""
+
+
+class Agents(Protocol):
+    """Our programs on one node."""
+
+    def __iter__(self) -> Iterator[Agent]:
+        """Yield all."""
+
+    @property
+    def speaker(self) -> Agent:
+        """ExaBGP and the speaker."""
+
+    @property
+    def responder(self) -> Agent:
+        """The responder."""
+
+    def start(self) -> None:
+        """Start all; they are not ready yet."""
+
+    def stop(self) -> None:
+        """End all."""
+
+    def wait_ready(self) -> None:
+        """Wait until all are ready."""
+
+
+class ContainerAgent:
     """One container of ours on a host.
 
     Args:
@@ -126,3 +170,40 @@ class Agent:
             "status.hostIP": address,
             "status.podIP": address,
         }
+
+
+class Pod:
+    """The containers of a node's pod; one without any is the pod of a node that has none."""
+
+    def __init__(self, *containers: ContainerAgent) -> None:
+        self._containers = {each.container.name: each for each in containers}
+
+    def __iter__(self) -> Iterator[ContainerAgent]:
+        """Yield all."""
+        yield from self._containers.values()
+
+    @property
+    def speaker(self) -> ContainerAgent:
+        """ExaBGP and the speaker."""
+        return self._containers["speaker"]
+
+    @property
+    def responder(self) -> ContainerAgent:
+        """The responder."""
+        return self._containers["responder"]
+
+    def start(self) -> None:
+        """Start all."""
+        for each in self:
+            each.start()
+
+    def stop(self) -> None:
+        """End all; a kubelet ends the containers of a pod at the same time."""
+        self.responder.daemon.send(SIGTERM)
+        for each in self:
+            each.stop()
+
+    def wait_ready(self) -> None:
+        """Wait for all."""
+        for each in self:
+            each.wait_ready()

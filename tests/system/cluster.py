@@ -6,7 +6,8 @@
     10.1.0.2   FRR  10.0.0.0/24 |
                                 +-- node1        kube-proxy; exabgp-metallb run and responder
                                 |     +-- web1   a pod: an HTTP server in 10.244.1.0/24
-                                |     +-- controller1   a pod: exabgp-metallb controller
+                                |     +-- controller1   a pod: exabgp-metallb controller,
+                                |                       which else is a unit of the node
                                 +-- node2, node3 the same; no pods of ours on the last node
                                 +-- neighbor     a host on the nodes' own segment
 
@@ -14,11 +15,14 @@ Each address has an IPv6 twin. Kubelets and the pod network are the test's: it w
 says of node and pod, and lays static routes between the nodes.
 """
 
+import base64
+import enum
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from signal import SIGTERM
 
 from tests.integration.lab.daemon import Daemon
@@ -26,7 +30,14 @@ from tests.integration.lab.frr_bfd import BfdRouter
 from tests.integration.lab.network import Host, Lab, LabError
 from tests.integration.lab.router import NeighborConfig, RouterConfig
 from tests.integration.lab.waiting import wait_for
-from tests.integration.manifests import advertisement, l2_advertisement, node, peer, pool
+from tests.integration.manifests import (
+    advertisement,
+    bfd_profile,
+    l2_advertisement,
+    node,
+    peer,
+    pool,
+)
 from tests.integration.nodes import PROGRAM
 from tests.kube import build
 from tests.kube.build import Program
@@ -34,8 +45,9 @@ from tests.kube.client import Object, reference
 from tests.kube.controllers import addresses_of
 from tests.kube.rendered import NAMESPACE, Container, containers, overlay
 from tests.kube.server import ApiServer
-from tests.system.agents import Agent
+from tests.system.agents import Agent, Agents, ContainerAgent, Pod
 from tests.system.control_plane import ControlPlane, standing_on
+from tests.system.units import Machine
 
 SECONDS = 120.0
 ROUTER_ASN, NODE_ASN = 64512, 64513
@@ -43,7 +55,7 @@ HOLD_SECONDS = 9
 CLUSTER_CIDR = "10.244.0.0/16,fd00:244::/48"
 POD_PORT = 8080
 RULES = ("service-ips", "no-endpoint-services")  # maps in kube-proxy's table
-CONTROLLERS = 2  # as the Deployment has it
+CONTROLLERS = 2  # as the Deployment has it; of the units one is enough
 
 POOLS = {
     "routed": ("192.0.2.0/24", "2001:db8:192::/120"),
@@ -53,23 +65,36 @@ POOLS = {
 """By BGP alone, on layer 2 alone, in both modes; the last two are in the nodes' own subnets."""
 
 
+PEERS = ("tor", "tor6")
+BFD = "watched"  # the profile of both ends
+
+
+class Form(enum.Enum):
+    """In which form our programs are deployed."""
+
+    MANIFESTS = "manifests"
+    UNITS = "units"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a cluster is made with.
 
     Attributes:
         nodes: how many; at least three have every kind of test make sense.
-        drain_seconds: of `run`; by its default.
         proxy_seconds: the least time between two rounds of kube-proxy; by its default.
     """
 
     nodes: int = 3
-    drain_seconds: float = 5.0
     proxy_seconds: float = 1.0
 
 
 class Node:
-    """One node: its host, kube-proxy, and our two containers on it."""
+    """One node: its host, kube-proxy, and our programs on it.
+
+    Attributes:
+        agents: our programs; none before the cluster has them.
+    """
 
     def __init__(self, cluster: "Cluster", number: int) -> None:
         self.number = number
@@ -80,10 +105,17 @@ class Node:
         host.forward()
         by_default(host, "10.0.0.1", "2001:db8:10::1")
         self.proxy = self._kube_proxy(cluster)
-        account = cluster.accounts["speaker"]
-        env = {"EXABGP_METALLB_DRAIN_SECONDS": f"{cluster.settings.drain_seconds:g}"}
-        self.speaker = Agent(host, cluster.containers["speaker"], account, env)
-        self.responder = Agent(host, cluster.containers["responder"], None)
+        self.agents: Agents = Pod()
+
+    @property
+    def speaker(self) -> Agent:
+        """Its `run`."""
+        return self.agents.speaker
+
+    @property
+    def responder(self) -> Agent:
+        """Its responder."""
+        return self.agents.responder
 
     @property
     def segment(self) -> str:
@@ -110,27 +142,11 @@ class Node:
         entry = f"{address} . tcp . 80 "
         return entry in addresses and entry not in without
 
-    def start(self) -> None:
-        """Start kube-proxy and our programs."""
-        for daemon in (self.proxy, self.speaker, self.responder):
-            daemon.start()
-
-    def wait_ready(self) -> None:
-        """Wait for the readiness of our programs."""
-        self.speaker.wait_ready()
-        self.responder.wait_ready()
-
     def restart(self) -> None:
-        """Replace our pod, as a rolling update does: the old one ends before the new one begins.
-
-        A kubelet ends the containers of a pod at the same time.
-        """
-        self.responder.daemon.send(SIGTERM)
-        self.speaker.stop()
-        self.responder.stop()
-        self.speaker.start()
-        self.responder.start()
-        self.wait_ready()
+        """Replace our programs: the old ones end before the new ones begin."""
+        self.agents.stop()
+        self.agents.start()
+        self.agents.wait_ready()
 
     def _kube_proxy(self, cluster: "Cluster") -> Daemon:
         """kube-proxy finds its node's addresses by the Node, and nothing else of ours."""
@@ -156,6 +172,7 @@ class Cluster:
 
     Attributes:
         nodes: in order of their names.
+        controllers: all of them.
         services: by name, the addresses of the Services that `serve` made.
     """
 
@@ -165,16 +182,13 @@ class Cluster:
         self.plane = plane
         self.api: ApiServer = plane.api
         self.services: dict[str, tuple[str, ...]] = {}
+        self.controllers: Sequence[Agent] = ()
         self.tor = lab.host("tor", "10.0.0.1/24", "2001:db8:10::1/64")
         self.tor.attach("10.1.0.1/24", "2001:db8:11::1/64", segment="clients")
         self.client = lab.host("client", "10.1.0.2/24", "2001:db8:11::2/64", segment="clients")
         by_default(self.client, "10.1.0.1", "2001:db8:11::1")
         self.neighbor = lab.host("neighbor", "10.0.0.50/24", "2001:db8:10::50/64")
         self.containers = self._install()
-        self.accounts = {
-            name: self.api.service_account_kubeconfig(NAMESPACE, f"exabgp-metallb-{name}")
-            for name in ("controller", "speaker")
-        }
         self.proxy_kubeconfig = self.api.client_kubeconfig("system:kube-proxy")
         self.nodes = [Node(self, number) for number in range(1, settings.nodes + 1)]
         for each in self.nodes:
@@ -197,20 +211,46 @@ class Cluster:
             maximum_paths=16,
         )
         self.router = BfdRouter(self.tor, config)
-        self.controllers = [self._controller(each) for each in self.nodes[:CONTROLLERS]]
         self._configure()
 
     def start(self) -> None:
-        """Start all of it, and wait until the nodes are ready."""
+        """Start all that is not ours."""
         self.router.start()
-        for controller in self.controllers:
-            controller.start()
         for each in self.nodes:
-            each.start()
+            each.proxy.start()
+
+    def use(self, form: Form, *, drain_seconds: float = 5.0) -> None:
+        """Have our programs in this form and in no other, and wait until they are ready.
+
+        Args:
+            form: how they are deployed.
+            drain_seconds: of each `run`.
+        """
+        self._end_all()
+        take = self._take_pods if form is Form.MANIFESTS else self._take_units
+        pods = take({"EXABGP_METALLB_DRAIN_SECONDS": f"{drain_seconds:g}"})
         for each in self.nodes:
-            each.wait_ready()
-        for controller in self.controllers:
-            controller.wait_ready()
+            each.agents.start()
+        for agent in pods:
+            agent.start()
+        for each in self.nodes:
+            each.agents.wait_ready()
+        for agent in pods:
+            agent.wait_ready()
+
+    def watch(self, *, interval_ms: int) -> None:
+        """Have the router and the nodes watch each other with BFD; three packets may miss."""
+        intervals = {"receiveInterval": interval_ms, "transmitInterval": interval_ms}
+        self.api.client.apply(bfd_profile(BFD, detectMultiplier=3, **intervals))
+        words = (f"receive-interval {interval_ms}", f"transmit-interval {interval_ms}")
+        self.router.bfd(f"profile {BFD}", "detect-multiplier 3", *words)
+        for name in PEERS:
+            there = reference("metallb.io/v1beta2", "BGPPeer", name, NAMESPACE)
+            self.api.client.patch(there, {"spec": {"bfdProfile": BFD}})
+        for neighbor in self.router.config.neighbors:
+            self.router.watch(neighbor.address, BFD)
+        for neighbor in self.router.config.neighbors:
+            self.router.wait_bfd(neighbor.address)
 
     def run_pod(self, name: str, where: Node, number: int = 10, **labels: str) -> Host:
         """Run an HTTP server in a pod, and say what a kubelet says of it."""
@@ -280,14 +320,67 @@ class Cluster:
         )
 
     def _install(self) -> dict[str, Container]:
-        """Apply what we ship, and return our containers by name."""
+        """Apply what we ship for either form, and return our containers by name."""
         objects = overlay("both")
         definitions = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
         self.api.client.install_crds(definitions)
-        for each in objects:
+        more = [each for each in overlay("host-units") if each not in objects]
+        for each in (*objects, *more):
             if each not in definitions:
                 self.api.client.apply(each)
         return {each.name: each for each in containers(objects) if not each.init}
+
+    def _take_pods(self, env: Mapping[str, str]) -> Sequence[ContainerAgent]:
+        """Make our programs of the manifests, and return those that are no part of a node."""
+        speaker, responder = self.containers["speaker"], self.containers["responder"]
+        account = self.api.service_account_kubeconfig(NAMESPACE, "exabgp-metallb-speaker")
+        for each in self.nodes:
+            each.agents = Pod(
+                ContainerAgent(each.host, speaker, account, env),
+                ContainerAgent(each.host, responder, None),
+            )
+        made = [self._controller(each) for each in self.nodes[:CONTROLLERS]]
+        self.controllers = made
+        return made
+
+    def _take_units(self, options: Mapping[str, str]) -> Sequence[ContainerAgent]:
+        """Make our programs of the units, all of them of nodes."""
+        account = self.api.service_account_kubeconfig(NAMESPACE, "exabgp-metallb-controller")
+        credentials = {
+            "exabgp-metallb-speaker.kubeconfig": self._lasting_kubeconfig("exabgp-metallb-speaker"),
+            "exabgp-metallb-controller.kubeconfig": account,
+        }
+        machines = []
+        for number, each in enumerate(self.nodes):
+            controller = [] if number else ["controller"]
+            machine = Machine(
+                each.host,
+                ["bfd", "speaker", "responder", *controller],
+                options=options,
+                credentials=credentials,
+            )
+            each.agents = machine
+            machines.append(machine)
+        self.controllers = [machines[0].agents["controller"]]
+        return []
+
+    def _lasting_kubeconfig(self, account: str) -> Path:
+        """Return a kubeconfig of the token in a Secret, as docs/install-systemd.md has it made."""
+        secret = reference("v1", "Secret", account, NAMESPACE)
+        token = wait_for(
+            lambda: self.api.client.get(secret).get("data", {}).get("token"),
+            SECONDS,
+            lambda: f"a token for {account}\n{self.lab.report()}",
+        )
+        return self.api.token_kubeconfig(base64.b64decode(token).decode())
+
+    def _end_all(self) -> None:
+        """End all of our programs at the same time."""
+        every = {*self.controllers, *(agent for each in self.nodes for agent in each.agents)}
+        for agent in every:
+            agent.daemon.send(SIGTERM)
+        for agent in every:
+            agent.daemon.stop()
 
     def _join(self, new: Node) -> None:
         """Have the others know a node, and the way to its pods."""
@@ -310,10 +403,11 @@ class Cluster:
         by_default(host, f"{prefix}1", f"{prefix6}1")
         return host
 
-    def _controller(self, where: Node) -> Agent:
-        host = self._pod_host(f"controller{where.number}", where, 5)
-        env = {"HOSTNAME": host.name}
-        return Agent(host, self.containers["controller"], self.accounts["controller"], env)
+    def _controller(self, where: Node) -> ContainerAgent:
+        name = f"controller{where.number}"
+        host = self.lab.hosts.get(name) or self._pod_host(name, where, 5)
+        account = self.api.service_account_kubeconfig(NAMESPACE, "exabgp-metallb-controller")
+        return ContainerAgent(host, self.containers["controller"], account, {"HOSTNAME": host.name})
 
     def _configure(self) -> None:
         """Write what an administrator writes."""
@@ -322,7 +416,7 @@ class Cluster:
             client.create(pool(name, *ranges))
         client.create(advertisement("routed", ipAddressPools=["routed", "both"]))
         client.create(l2_advertisement("bridged", ipAddressPools=["bridged", "both"]))
-        for name, address in (("tor", self.tor.ipv4), ("tor6", self.tor.ipv6)):
+        for name, address in zip(PEERS, (self.tor.ipv4, self.tor.ipv6), strict=True):
             spec: dict[str, object] = {
                 "holdTime": f"{HOLD_SECONDS}s",
                 "keepaliveTime": f"{HOLD_SECONDS // 3}s",
@@ -333,7 +427,10 @@ class Cluster:
 
 @contextmanager
 def cluster(lab: Lab, settings: Settings | None = None) -> Iterator[Cluster]:
-    """Build a cluster in an empty lab, and start it; the caller stands on its control plane."""
+    """Build a cluster in an empty lab, and start it; the caller stands on its control plane.
+
+    Our programs come with `use`.
+    """
     control = lab.host("control", "10.0.0.5/24", "2001:db8:10::5/64")
     with standing_on(control):
         plane = ControlPlane(control)

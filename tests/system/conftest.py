@@ -1,4 +1,8 @@
-"""The one cluster of these tests, built before the first of them."""
+"""The one cluster of these tests, built before the first of them.
+
+Each module has our programs in one form. What takes longest, the control plane, kube-proxy and the
+pods, is there once for all.
+"""
 
 import os
 import shutil
@@ -12,8 +16,10 @@ from tests.integration.lab.network import Lab
 from tests.kube import build
 from tests.kube.build import Program, UnavailableError
 from tests.requirements import missing
-from tests.system.cluster import Cluster, Settings, cluster
-from tests.system.scene import furnish
+from tests.system.cluster import Cluster, cluster
+from tests.system.scene import furnish, wait_all_serve
+
+PROGRAMS = ("ip", "nft", "setpriv", "unshare", "systemd-sysusers", "systemd-tmpfiles")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -49,18 +55,27 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(scope="module")
-def system() -> Iterator[Cluster]:
-    """Return a running cluster with pods and Services."""
+@pytest.fixture(scope="session")
+def built() -> Iterator[Cluster]:
+    """Return a cluster without our programs."""
     if os.geteuid() != 0:
         missing("network namespaces need root")
-    for name in ("ip", "nft", "setpriv", *BfdRouter.programs):
+    for name in (*PROGRAMS, *BfdRouter.programs):
         if shutil.which(name) is None:
             missing(f"{name} is not installed: run tests/peers.sh as root")
     try:
         find_all()
     except UnavailableError as error:
         missing(str(error))
-    with Lab() as lab, cluster(lab, Settings(drain_seconds=0)) as made:
-        furnish(made)
+    with Lab() as lab, cluster(lab) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def system(built: Cluster, request: pytest.FixtureRequest) -> Cluster:
+    """Return it with pods, Services, and our programs by the module's FORM and DRAIN_SECONDS."""
+    built.use(request.module.FORM, drain_seconds=request.module.DRAIN_SECONDS)
+    if not built.services:
+        furnish(built)
+    wait_all_serve(built)
+    return built

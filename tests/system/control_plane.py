@@ -20,7 +20,7 @@ from tests.kube.server import ApiServer
 HERE = Path("/proc/thread-self/ns/net")
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 
-CONTROLLERS = ("endpointslice-controller",)
+CONTROLLERS = ("endpointslice-controller", "serviceaccount-token-controller")
 """Kubelets are played by the test, which says how each pod is; the others would judge them by their
 heartbeats, or clean up what is gone with the lab."""
 
@@ -54,7 +54,9 @@ class ControlPlane:
         program = build.find(Program.APISERVER)
         self.api = ApiServer(program, self.etcd, folder, address=str(host.ipv4))
         kubeconfig = self.api.client_kubeconfig("system:kube-controller-manager")
-        self._manager = Daemon(host, self._arguments(kubeconfig), output=folder / "manager.log")
+        self._manager = Daemon(
+            host, self._arguments(kubeconfig, folder), output=folder / "manager.log"
+        )
 
     def start(self) -> None:
         """Start all three."""
@@ -68,12 +70,14 @@ class ControlPlane:
         self.api.stop()
         self.etcd.stop()
 
-    def _arguments(self, kubeconfig: Path) -> list[str]:
+    def _arguments(self, kubeconfig: Path, keys: Path) -> list[str]:
         return [
             str(build.find(Program.CONTROLLER_MANAGER)),
             f"--kubeconfig={kubeconfig}",
             f"--controllers={','.join(CONTROLLERS)}",
             "--use-service-account-credentials=true",  # each controller has its own RBAC
+            f"--service-account-private-key-file={keys / 'token.key'}",
+            f"--root-ca-file={keys / 'authority.crt'}",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
             "--secure-port=0",

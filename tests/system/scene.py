@@ -1,6 +1,7 @@
 """The pods and Services that the tests and the figures of the whole system are about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from tests.system.cluster import Cluster, Node
 
@@ -28,8 +29,25 @@ def furnish(cluster: Cluster) -> None:
 
 def wait_all_serve(cluster: Cluster) -> None:
     """Wait until every node that should is in the router's kernel."""
-    routed = {name: nodes for name, nodes in serving(cluster).items() if "bridged" not in name}
-    cluster.wait_routes(routed)
+    wait_serve(cluster, (name for name in SERVICES if "bridged" not in name))
+
+
+def wait_serve(cluster: Cluster, names: Iterable[str], *, without: Sequence[Node] = ()) -> None:
+    """Wait until the router's kernel has the nodes for these Services, but some nodes."""
+    nodes = serving(cluster)
+    cluster.wait_routes(
+        {name: [each for each in nodes[name] if each not in without] for name in names}
+    )
+
+
+@contextmanager
+def cut_off(node: Node) -> Iterator[None]:
+    """Lose every frame from and to a node, as without power, for the body of `with`."""
+    node.host.cut()
+    try:
+        yield
+    finally:
+        node.host.mend()
 
 
 def serving(cluster: Cluster) -> Mapping[str, Sequence[Node]]:

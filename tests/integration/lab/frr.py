@@ -141,6 +141,11 @@ class FrrRouter(Router):
         shown = self.show(f"bgp neighbors {neighbor} json").get(str(neighbor), {})
         return bool(shown.get("bgpState") == "Established")
 
+    def last_reset(self, neighbor: Address) -> str:
+        """Return the last NOTIFICATION, sent or received, of a session that is down."""
+        shown = self.show(f"bgp neighbors {neighbor} json").get(str(neighbor), {})
+        return str(shown.get("lastNotificationReason", ""))
+
     def received(self, neighbor: Address) -> int:
         """Return bgpd's count of prefixes over both families."""
         summary = self.show("bgp summary json")

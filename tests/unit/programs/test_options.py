@@ -128,6 +128,16 @@ def test_state_directories(
     assert default_state_dir() == Path(expected)
 
 
+def test_the_state_directory_of_nobody_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user that systemd has made up, and no environment: preflight asks for it all the same."""
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    unknown = 61184  # the first of those that systemd gives out: systemd.exec(5)
+    for name in ("geteuid", "getuid"):
+        monkeypatch.setattr(f"os.{name}", lambda: unknown)
+    assert default_state_dir() == Path("/.local/state/exabgp-metallb")
+
+
 def test_the_state_directory_of_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)

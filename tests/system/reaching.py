@@ -1,21 +1,16 @@
-"""A client beyond the router and a neighbor of the nodes fetch pages from pods, in every way.
+"""Every way in which a client beyond the router, or a neighbor of the nodes, reaches pods."""
 
-The API server, who makes EndpointSlices, kube-proxy and the router are the real ones. One cluster
-serves all tests.
-"""
-
+from collections.abc import Callable, Mapping
+from functools import partial
 from ipaddress import ip_address
-
-import pytest
 
 from tests.integration.lab.network import Host
 from tests.integration.lab.waiting import wait_for
 from tests.system.cluster import Cluster, Node
 from tests.system.fetches import Fetch, Fetches
 
-pytestmark = [pytest.mark.netns, pytest.mark.kube]
-
 SECONDS = 60.0
+RATE = 200.0  # a second
 ENOUGH = 60  # requests, half of them in each family; one way of two is missed once in 2**29
 
 
@@ -25,7 +20,7 @@ def fetched(host: Host, addresses: tuple[str, ...]) -> list[Fetch]:
     Routes and the kube-proxies' rules come at their own times after a Service was made.
     """
     assert {ip_address(address).version for address in addresses} == {4, 6}
-    with Fetches(host, addresses) as fetches:
+    with Fetches(host, addresses, rate=RATE) as fetches:
         for address in addresses:
             wait_for(
                 lambda address=address: any(  # type: ignore[misc]  # mypy cannot infer a default
@@ -55,23 +50,21 @@ def own(host: Host) -> set[str]:
     return {str(each.ip) for each in host.addresses}
 
 
-def test_cluster_reaches_all_pods_by_all_nodes(system: Cluster) -> None:
+def cluster_reaches_all_pods_by_all_nodes(system: Cluster) -> None:
     """The router shares among the nodes, each node among the pods; both families."""
     seen = fetched(system.client, system.services["routed"])
     assert answering(seen) == {"web1", "web2"}
     assert entries(seen, system.nodes) == system.nodes
 
 
-@pytest.mark.parametrize("name", ["routed-local", "both"])
-def test_local_keeps_the_source_address(system: Cluster, name: str) -> None:
+def local_keeps_the_source_address(system: Cluster, name: str) -> None:
     """Nodes without a pod have no route; the others send to their own pod."""
     seen = fetched(system.client, system.services[name])
     assert answering(seen) == {"web1", "web2"}
     assert {each.client for each in seen} == own(system.client)
 
 
-@pytest.mark.parametrize("where", ["client", "neighbor"])
-def test_layer_2_has_one_entry_for_an_address(system: Cluster, where: str) -> None:
+def layer_2_has_one_entry_for_an_address(system: Cluster, where: str) -> None:
     """For a host beside the nodes, and for the router, which asks by ARP as that host does."""
     seen = fetched(system.lab.hosts[where], system.services["bridged"])
     assert answering(seen) == {"web1", "web2"}
@@ -79,8 +72,7 @@ def test_layer_2_has_one_entry_for_an_address(system: Cluster, where: str) -> No
         assert len(entries([s for s in seen if s.address == address], system.nodes)) == 1
 
 
-@pytest.mark.parametrize("name", ["bridged-local", "both"])
-def test_layer_2_with_local_is_one_pod(system: Cluster, name: str) -> None:
+def layer_2_with_local_is_one_pod(system: Cluster, name: str) -> None:
     """One node for each address, and its own pod; `both` is announced by BGP too."""
     seen = fetched(system.neighbor, system.services[name])
     assert {each.client for each in seen} == own(system.neighbor)
@@ -88,19 +80,13 @@ def test_layer_2_with_local_is_one_pod(system: Cluster, name: str) -> None:
         assert len(answering([each for each in seen if each.address == address])) == 1
 
 
-def test_a_rolling_restart_loses_nothing(system: Cluster) -> None:
-    """Every `run` is replaced under 50 requests a second, over all Services in both families.
-
-    Without a drain, as for an upgrade: routers keep the routes by graceful restart, and responders
-    answer by the last orders.
-    """
-    addresses = [each for found in system.services.values() for each in found]
-    mark = system.router.mark()
-    with Fetches(system.client, addresses) as fetches:
-        for node in system.nodes:
-            node.speaker.upgrade()
-            system.router.wait_established(*(each.ip for each in node.host.addresses[:2]))
-        fetches.wait(len(addresses))
-    assert fetches.lost == [], fetches.told()
-    assert system.router.withdrawals_seen(mark) == []
-    assert len(fetches.all) > ENOUGH
+WAYS: Mapping[str, Callable[[Cluster], None]] = {
+    "routed": cluster_reaches_all_pods_by_all_nodes,
+    "routed-local": partial(local_keeps_the_source_address, name="routed-local"),
+    "both-by-the-router": partial(local_keeps_the_source_address, name="both"),
+    "bridged-by-the-router": partial(layer_2_has_one_entry_for_an_address, where="client"),
+    "bridged": partial(layer_2_has_one_entry_for_an_address, where="neighbor"),
+    "bridged-local": partial(layer_2_with_local_is_one_pod, name="bridged-local"),
+    "both": partial(layer_2_with_local_is_one_pod, name="both"),
+}
+"""By the Service, and by whom it is asked where that makes a difference."""
