@@ -55,7 +55,7 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def built() -> Iterator[Cluster]:
     """Return a cluster without our programs."""
     if os.geteuid() != 0:

@@ -8,6 +8,7 @@ from tests.system.cluster import Cluster, Node
 from tests.system.fetches import RATE, Fetches
 from tests.system.scene import cut_off, wait_serve
 
+SECONDS = 60.0
 AFTER_SECONDS = 1.0  # of requests, once the router knows
 
 
@@ -23,6 +24,8 @@ def lose(system: Cluster, node: Node, names: Sequence[str]) -> set[str]:
         with Fetches(system.client, addresses) as fetches:
             fetches.wait(len(addresses))
             stack.enter_context(cut_off(node))
+            for each in node.host.addresses[:2]:
+                system.router.wait_down(each.ip, SECONDS)
             wait_serve(system, names, without=[node])
             known = time.monotonic()
             fetches.wait(int(AFTER_SECONDS * RATE))
