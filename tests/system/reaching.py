@@ -80,13 +80,34 @@ def layer_2_with_local_is_one_pod(system: Cluster, name: str) -> None:
         assert len(answering([each for each in seen if each.address == address])) == 1
 
 
+def in_the_end(check: Callable[[Cluster], None], system: Cluster) -> None:
+    """Check until it holds: who is there first has an address on layer 2 until a better one is."""
+    told = ""
+
+    def holds() -> bool:
+        nonlocal told
+        try:
+            check(system)
+        except AssertionError as error:
+            told = str(error)
+            return False
+        return True
+
+    wait_for(holds, SECONDS, lambda: told)
+
+
+def on_layer_2(check: Callable[..., None], **how: str) -> Callable[[Cluster], None]:
+    """Return a check of what comes to rest on layer 2."""
+    return partial(in_the_end, partial(check, **how))
+
+
 WAYS: Mapping[str, Callable[[Cluster], None]] = {
     "routed": cluster_reaches_all_pods_by_all_nodes,
     "routed-local": partial(local_keeps_the_source_address, name="routed-local"),
     "both-by-the-router": partial(local_keeps_the_source_address, name="both"),
-    "bridged-by-the-router": partial(layer_2_has_one_entry_for_an_address, where="client"),
-    "bridged": partial(layer_2_has_one_entry_for_an_address, where="neighbor"),
-    "bridged-local": partial(layer_2_with_local_is_one_pod, name="bridged-local"),
-    "both": partial(layer_2_with_local_is_one_pod, name="both"),
+    "bridged-by-the-router": on_layer_2(layer_2_has_one_entry_for_an_address, where="client"),
+    "bridged": on_layer_2(layer_2_has_one_entry_for_an_address, where="neighbor"),
+    "bridged-local": on_layer_2(layer_2_with_local_is_one_pod, name="bridged-local"),
+    "both": on_layer_2(layer_2_with_local_is_one_pod, name="both"),
 }
 """By the Service, and by whom it is asked where that makes a difference."""
