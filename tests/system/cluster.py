@@ -66,6 +66,7 @@ POOLS = {
 
 
 PEERS = ("tor", "tor6")
+NOTIFICATIONS = 512  # of a unit that nobody has read: systemd sets this too (core/main.c)
 BFD = "watched"  # the profile of both ends
 
 
@@ -432,6 +433,7 @@ def cluster(lab: Lab, settings: Settings | None = None) -> Iterator[Cluster]:
     Our programs come with `use`.
     """
     control = lab.host("control", "10.0.0.5/24", "2001:db8:10::5/64")
+    control.sysctl({"net.unix.max_dgram_qlen": NOTIFICATIONS})
     with standing_on(control):
         plane = ControlPlane(control)
         try:
