@@ -37,22 +37,23 @@ class Heartbeat:
             silent_seconds: since when somebody below us, whom we cannot do without, owes an answer.
         """
         lines = []
-        if not self._ready and not vitals.waiting_for:
-            self._ready = True
-            lines.append("READY=1")
         if status != self._status:
             self._status = status
             lines.append(f"STATUS={status}")
-        if self._beat_at is None or vitals.turned_at >= self._beat_at + self._seconds:
+        becomes_ready = not self._ready and not vitals.waiting_for
+        self._ready = self._ready or becomes_ready
+        due = self._beat_at is None or vitals.turned_at >= self._beat_at + self._seconds
+        if becomes_ready or due:
             self._beat_at = vitals.turned_at
             lines += self._signs(hangs=self._limit is not None and silent_seconds > self._limit / 2)
         if lines:
             self._notifier.tell(*lines)
 
     def _signs(self, *, hangs: bool) -> list[str]:
+        """Return the signs of life, ready among them each time: one that is lost is made good."""
         if hangs:
             return ["WATCHDOG=trigger"]
-        return ["WATCHDOG=1"] if self._ready else ["WATCHDOG=1", MORE]
+        return ["READY=1", "WATCHDOG=1"] if self._ready else ["WATCHDOG=1", MORE]
 
 
 def speaker_status(vitals: SpeakerVitals) -> str:
