@@ -6,6 +6,7 @@
     ├── ControlError            no speaker answers at its control socket
     ├── ExabgpError             ExaBGP refused a configuration or went away
     ├── OrdersError             orders or a report of layer 2 make no sense
+    │   └── OrdersGapError      what they are different from did not come
     ├── WireError               this process may not hear ARP and neighbor discovery
     ├── BfddError               FRR's bfdd refused a configuration or cannot be understood
     └── UsageError              the call itself is wrong: a node that does not exist, a bad option
@@ -58,3 +59,7 @@ class UsageError(Error):
 
 class OrdersError(Error):
     """Orders or a report between speaker and responder make no sense; what was before stands."""
+
+
+class OrdersGapError(OrdersError):
+    """What they are different from did not come; all of it is needed."""

@@ -1,14 +1,13 @@
 """One address on one interface, as a node holds it, and what is to be done about it on the wire."""
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from exabgp_metallb.decisions.watching import NodeHash, Watch
+from exabgp_metallb.decisions.lineup import Line
+from exabgp_metallb.decisions.watching import Watch
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.l2 import Mac, TagState
-from exabgp_metallb.values.objects import NodeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +22,22 @@ class Place:
     index: int
     mac: Mac
     weak: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Hear from now on what is said about the address."""
+
+    index: int
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Hear of the address no longer, and do not answer for it."""
+
+    index: int
+    address: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +76,7 @@ class Ask:
     mac: Mac | None = None
 
 
-Action = Answer | Silence | Announce | Ask
+Action = Listen | Ignore | Answer | Silence | Announce | Ask
 
 
 class Phase(enum.Enum):
@@ -79,18 +94,6 @@ class Foreign(NamedTuple):
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The candidates for an address, best first."""
-
-    nodes: tuple[NodeHash, ...]
-    rank: Mapping[NodeHash, int]
-
-    def rank_of(self, node: NodeHash) -> int:
-        """Return the place of a node; a stranger's is behind all."""
-        return self.rank.get(node, len(self.nodes))
-
-
 class Due(enum.Enum):
     """What falls due for a binding."""
 
@@ -100,12 +103,6 @@ class Due(enum.Enum):
     ASK = enum.auto()  # whether anybody (else) holds it
     SHOW = enum.auto()  # the state in the tag may be another one now
     END = enum.auto()  # be silent, whoever answers
-
-
-def line_of(candidates: tuple[NodeName, ...], hashes: Mapping[NodeName, NodeHash]) -> Line:
-    """Return the line of these candidates."""
-    nodes = tuple(hashes[name] for name in candidates)
-    return Line(nodes, {node: rank for rank, node in enumerate(nodes)})
 
 
 Key = tuple[int, Address]

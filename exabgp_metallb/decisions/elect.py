@@ -14,18 +14,18 @@ A node that is NotReady is a candidate only where no other is ready: with their 
 lose that condition, and serve nevertheless.
 
 The life of a change. `bid` decides one Service; `ElectionTable` holds the bid of each Service and
-the order for each address. A Service that changes is decided alone. A Node that changes is taken
-out of the orders that it is in and put in where it belongs; the others keep their places.
+the slate for each address, which all addresses with the same bids share. A Service that changes is
+decided alone. A Node that changes makes new slates of those that it is or was in. The order within
+a slate is worked out for whoever asks (`candidates`).
 
 The rules are MetalLB's, in its order, with one difference: MetalLB has one word, notOwner, for six
 of them, and here the reason is the rule.
 """
 
-from bisect import insort
-from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from exabgp_metallb.decisions.candidates import Order, behind, candidates
 from exabgp_metallb.decisions.electorate import (
     ClusterView,
     Electorate,
@@ -50,14 +50,12 @@ from exabgp_metallb.values.objects import (
     Service,
     TrafficPolicy,
 )
-from exabgp_metallb.values.orders import AddressOrder
+from exabgp_metallb.values.orders import AddressOrder, Slate
 from exabgp_metallb.values.reasons import Reason, Refused
 from exabgp_metallb.values.snapshot import Snapshot
 
-Order = tuple[NodeName, ...]
-"""Nodes that may answer for an address, best first."""
-
-_Place = tuple[Rank, int, int, bytes]
+_Ranks = tuple[Slate, ...]
+"""The nodes of each rank that counts, `Rank.READY` first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +76,10 @@ class Bid:
         """The nodes that may answer for it, whatever their rank."""
         able = self.electorate.able
         return able if self.local is None else able & self.local
+
+    def is_for(self, node: NodeName) -> bool:
+        """Tell whether a node is among `nodes`."""
+        return node in self.electorate.able and (self.local is None or node in self.local)
 
 
 def bid(service: Service, endpoints: Iterable[Endpoint], view: ClusterView) -> Bid | Refused:
@@ -132,11 +134,13 @@ class ElectionTable:
         self.view = view
         self._bids: dict[ObjectName, Bid] = {}
         self._bidders: dict[Address, tuple[ObjectName, ...]] = {}  # sorted
-        self._orders: dict[Address, Order] = {}  # of all ranks
+        self._slates: dict[Address, Slate] = {}
+        self._orders: dict[Address, Order] = {}  # those that were asked for
+        self._ranks: dict[tuple[Electorate, ...], _Ranks] = {}  # where no bid is for some nodes
 
     def __iter__(self) -> Iterator[Address]:
         """Yield every address that a Service asks for, in no order."""
-        return iter(self._orders)
+        return iter(self._bidders)
 
     @property
     def services(self) -> KeysView[ObjectName]:
@@ -150,18 +154,20 @@ class ElectionTable:
 
         Nodes that are NotReady are among them where none is ready.
         """
-        order, late = self._orders.get(address, ()), self.view.late
-        if late.keys().isdisjoint(order):
-            return order
-        rank = min(late.get(name, Rank.READY) for name in order)
-        if rank is Rank.DRAINING:
+        if address not in self._slates:
             return ()
-        return tuple(name for name in order if late.get(name, Rank.READY) is rank)
+        if address not in self._orders:
+            self._orders[address] = candidates(self._order(address))
+        return self._orders[address]
 
     def services_of(self, address: Address, node: NodeName) -> tuple[ObjectName, ...]:
         """Return the Services for which a node may answer for an address, sorted."""
         bidders = self._bidders.get(address, ())
-        return tuple(name for name in bidders if node in self._bids[name].nodes)
+        return tuple(name for name in bidders if self._bids[name].is_for(node))
+
+    def addresses_of(self, name: ObjectName) -> tuple[Address, ...]:
+        """Return the addresses that a Service asks for."""
+        return self._bids[name].addresses if name in self._bids else ()
 
     def interfaces(self, address: Address, node: NodeName) -> Interfaces:
         """Return where a node that may answer for an address does so."""
@@ -173,20 +179,36 @@ class ElectionTable:
 
         A node that is draining is the last of its own candidates, and none of anybody else's.
         """
-        candidates = self.candidates(address)
-        if node not in candidates:
-            leaves = self.view.late.get(node) is Rank.DRAINING
-            if not leaves or node not in self._orders.get(address, ()):
-                return None
-            candidates = (*candidates, node)
+        if not self.services_of(address, node):
+            return None
+        order = replace(self._order(address), interfaces=self.interfaces(address, node))
+        if self.view.late.get(node) is Rank.DRAINING:
+            return replace(order, slate=behind(order.slate, node))
+        return order if order.slate.has(node) else None
+
+    def _order(self, address: Address) -> AddressOrder:
+        bids = (self._bids[name] for name in self._bidders[address])
+        by = min((b.addresses[0] for b in bids), key=address_order)
         return AddressOrder(
-            address=address, candidates=candidates, interfaces=self.interfaces(address, node)
+            address=address, slate=self._slates[address], by=None if by == address else by
         )
 
     def refused(
         self, service: Service, endpoints: Collection[Endpoint], node: NodeName
     ) -> Refused | None:
         """Return why a node answers for no address of a Service; None when it does for one.
+
+        Args:
+            service: as the table knows it.
+            endpoints: as the table knows them.
+            node: whichever.
+        """
+        return self.barred(service, endpoints, node) or self._not_first(service.name, node)
+
+    def barred(
+        self, service: Service, endpoints: Collection[Endpoint], node: NodeName
+    ) -> Refused | None:
+        """Return why a node is no candidate for any address of a Service; None when it is one.
 
         Args:
             service: as the table knows it.
@@ -209,13 +231,13 @@ class ElectionTable:
             return Refused(Reason.NODE_DRAINED, message)
         if made.local is not None and node not in made.local:
             return no_local_endpoints(node, serving(endpoints))
-        return self._not_first(made, node)
-
-    def _not_first(self, made: Bid, node: NodeName) -> Refused | None:
-        orders = [self.candidates(address) for address in made.addresses]
-        among = [order for order in orders if node in order]
-        if not among:
+        if not any(self._slates[address].has(node) for address in made.addresses):
             return Refused(Reason.NODE_DOWN, f"node {node} is NotReady, and others are ready")
+        return None
+
+    def _not_first(self, name: ObjectName, node: NodeName) -> Refused | None:
+        orders = [self.candidates(address) for address in self._bids[name].addresses]
+        among = [order for order in orders if node in order]
         if any(order[0] == node for order in among):
             return None
         first = " and ".join(dict.fromkeys(order[0] for order in orders))
@@ -241,61 +263,79 @@ class ElectionTable:
             bidders = {n for n in self._bidders.get(address, ()) if n != name}
             if now is not None and address in now.addresses:
                 bidders.add(name)
-            self._bidders[address] = tuple(sorted(bidders))
-            self._derive(address, moved=() if _alike(before, now) else None)
+            self._set_bidders(address, tuple(sorted(bidders)))
         return touched
 
     def update_node(self, name: NodeName, node: Node | None) -> tuple[Address, ...]:
         """Take a node as it is now (None: it is gone) and return the addresses that it touches."""
+        before = self.view.electing(name)
         electorates = self.view.put(name, node)
         if not electorates:
             return ()
-        asked = (b for b in self._bids.values() if b.electorate in electorates)
-        addresses = dict.fromkeys(a for b in asked for a in b.addresses)
-        return tuple(a for a in addresses if self._derive(a, moved=(name,)))
+        self._ranks.clear()
+        concerned = {e for e in electorates if e in before or name in e.able}
+        addresses = dict.fromkeys(
+            address
+            for b in self._bids.values()
+            if b.electorate in concerned and (b.local is None or name in b.local)
+            for address in b.addresses
+        )
+        for address in addresses:
+            self._set_slate(address)
+        return tuple(addresses)
 
-    def _derive(self, address: Address, *, moved: Collection[NodeName] | None) -> bool:
-        """Put the nodes for an address in order, and tell whether that concerns what moved.
-
-        Args:
-            address: that somebody asks for, or did.
-            moved: the only nodes that there are whose place may be another one; None: any may.
-        """
-        bids = [self._bids[name] for name in self._bidders[address]]
-        before = self._orders.pop(address, ())
-        if not bids:
-            del self._bidders[address]
-            return True
-        nodes = frozenset[NodeName]().union(*(b.nodes for b in bids))
-        place = _place(bids, self.view.late)
-        if moved is None or len(bids) > 1:
-            self._orders[address] = tuple(sorted(nodes, key=place))
+    def _set_bidders(self, address: Address, names: tuple[ObjectName, ...]) -> None:
+        self._bidders[address] = names
+        if names:
+            self._set_slate(address)
         else:
-            order = [n for n in before if n in nodes and n not in moved]
-            for node in nodes.difference(order):
-                insort(order, node, key=place)
-            self._orders[address] = tuple(order)
-        return moved is None or any(n in before or n in nodes for n in moved)
+            del self._bidders[address]
+            self._slates.pop(address, None)
+            self._orders.pop(address, None)
+
+    def _set_slate(self, address: Address) -> None:
+        self._slates[address] = self._slate([self._bids[n] for n in self._bidders[address]])
+        self._orders.pop(address, None)
+
+    def _slate(self, bids: Sequence[Bid]) -> Slate:
+        """Return the nodes that may answer for an address: those of the best rank that has any."""
+        anywhere = all(b.local is None for b in bids)
+        if anywhere or len(bids) == 1:
+            ranks = self._ranks_of(tuple(b.electorate for b in bids))
+        else:
+            ranks = _ranks(bids, self.view.late)
+        if not anywhere and len(bids) == 1:
+            ranks = tuple(_among(slate, bids[0].nodes) for slate in ranks)
+        return next((slate for slate in ranks if slate.tiers), Slate(()))
+
+    def _ranks_of(self, electorates: tuple[Electorate, ...]) -> _Ranks:
+        """Return the nodes of bids for all nodes of these electorates; the same objects again."""
+        if electorates not in self._ranks:
+            bids = [Bid(electorate, (), None) for electorate in electorates]
+            self._ranks[electorates] = _ranks(bids, self.view.late)
+        return self._ranks[electorates]
 
 
-def _alike(one: Bid | None, other: Bid | None) -> bool:
-    """Tell whether every node that both bids are for has one place in both."""
-    if one is None or other is None:
-        return False
-    return one.electorate is other.electorate and one.addresses == other.addresses
+def _ranks(bids: Collection[Bid], late: Mapping[NodeName, Rank]) -> _Ranks:
+    """Return the nodes that bids for one address are for.
+
+    Who may answer for more of the Services comes first, then who is preferred.
+    """
+    tiers: dict[tuple[Rank, int, int], list[NodeName]] = {}
+    for node in sorted(frozenset[NodeName]().union(*(b.nodes for b in bids))):
+        scores = [b.electorate.standing[node].score for b in bids if b.is_for(node)]
+        place = (late.get(node, Rank.READY), -len(scores), -max(scores))
+        tiers.setdefault(place, []).append(node)
+    return tuple(
+        Slate(tuple(tuple(tiers[place]) for place in sorted(tiers) if place[0] is rank))
+        for rank in (Rank.READY, Rank.NOT_READY)
+    )
 
 
-def _place(bids: Collection[Bid], late: Mapping[NodeName, Rank]) -> Callable[[NodeName], _Place]:
-    """Return where a node belongs among those that bids for one address are for."""
-    sides = [(b.nodes, b.electorate.standing) for b in bids]
-    text = str(min((b.addresses[0] for b in bids), key=address_order))
-
-    def place(node: NodeName) -> _Place:
-        scores = [standing[node].score for nodes, standing in sides if node in nodes]
-        digest = sha256(f"{node}#{text}".encode()).digest()
-        return (late.get(node, Rank.READY), -len(scores), -max(scores), digest)
-
-    return place
+def _among(slate: Slate, nodes: Collection[NodeName]) -> Slate:
+    """Return what is left of a slate when only some nodes matter."""
+    left = (tuple(name for name in tier if name in nodes) for tier in slate.tiers)
+    return Slate(tuple(filter(None, left)))
 
 
 def election_table(snapshot: Snapshot, view: ClusterView) -> ElectionTable:

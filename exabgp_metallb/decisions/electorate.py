@@ -132,6 +132,10 @@ class ClusterView:
             made.able = frozenset(made.standing.keys() - self.barred.keys())
         return self._electorates[key]
 
+    def electing(self, name: NodeName) -> list[Electorate]:
+        """Return the electorates in which a node may attract traffic."""
+        return [e for e in self._electorates.values() if name in e.able]
+
     def put(self, name: NodeName, node: Node | None) -> list[Electorate]:
         """Take a node as it is now (None: it is gone); return where that makes a difference."""
         if self._nodes.get(name) == node:

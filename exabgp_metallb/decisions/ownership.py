@@ -32,15 +32,16 @@ from exabgp_metallb.decisions.binding import (
     Binding,
     Due,
     Foreign,
+    Ignore,
     Key,
-    Line,
+    Listen,
     Phase,
     Place,
     Silence,
-    line_of,
 )
 from exabgp_metallb.decisions.deadlines import Deadlines, doubled
 from exabgp_metallb.decisions.gratuitous import next_announcement
+from exabgp_metallb.decisions.lineup import Line, Lineup
 from exabgp_metallb.decisions.pace import Pace
 from exabgp_metallb.decisions.watching import NodeHash, Watch, WatchKey, heirs
 from exabgp_metallb.values.addresses import Address, family_of
@@ -71,27 +72,23 @@ class Ownership:
 
     Attributes:
         counts: what has happened since the start.
-        bindings_version: another one whenever `watched` is.
-        roles_version: another one whenever `phases` or `foreign` are.
     """
 
     def __init__(self, node: NodeName, now: float, pace: Pace | None = None) -> None:
         self.counts = Counts()
-        self.bindings_version = 0
-        self.roles_version = 0
         self._pace = pace or Pace()
         self._me = node_hash(node)
-        self._known: frozenset[NodeHash] = frozenset()  # every candidate for any address
-        self._lines: dict[tuple[NodeName, ...], Line] = {}
+        self._lineup = Lineup()
         self._bindings: dict[Key, Binding] = {}
         self._acting: dict[int, dict[Address, Binding]] = {}
         self._watches: dict[WatchKey, Watch] = {}
-        self._gone: set[WatchKey] = set()  # nodes that missed too many probes
+        self._gone: dict[int, set[NodeHash]] = {}  # who missed too many probes, by interface
         self._heard_at: dict[WatchKey, float] = {}
         self._since: dict[int, float] = {}  # when this node was first able, by interface
         self._strangers_at = -1e9  # when one was heard last
         self._deadlines: Deadlines[tuple[Binding, Due] | WatchKey] = Deadlines()
         self._actions: list[Action] = []
+        self._moved: dict[Address, None] = {}
         self._draining = False
         self._ending = False
         self._failback = Failback.AUTO
@@ -112,24 +109,26 @@ class Ownership:
         actions, self._actions = self._actions, []
         return actions
 
-    def phases(self) -> Iterable[tuple[int, Address, Phase]]:
-        """Yield every binding with its phase, without those that are only given up."""
-        for binding in self._bindings.values():
-            if not binding.released:
-                yield binding.index, binding.address, binding.phase
+    @property
+    def moved(self) -> bool:
+        """Whether `take_moved` has anything to return."""
+        return bool(self._moved)
+
+    def take_moved(self) -> Collection[Address]:
+        """Return the addresses whose phases or foreign claims are others, and forget them."""
+        moved, self._moved = self._moved, {}
+        return moved.keys()
+
+    def phase(self, index: int, address: Address) -> Phase | None:
+        """Return the phase of a binding; None: there is none, or it is only given up."""
+        binding = self._bindings.get((index, address))
+        return None if binding is None or binding.released else binding.phase
 
     def shown(self) -> Iterable[tuple[int, Address, TagState]]:
         """Yield what is answered now, and in which state."""
         for binding in self._bindings.values():
             if binding.shown is not None:
                 yield binding.index, binding.address, binding.shown
-
-    def watched(self) -> dict[int, set[Address]]:
-        """Return the addresses of which this node must hear, by interface."""
-        found: dict[int, set[Address]] = {}
-        for index, address in self._bindings:
-            found.setdefault(index, set()).add(address)
-        return found
 
     def foreign(self) -> Iterable[tuple[int, Address, Foreign]]:
         """Yield who else claimed an address of this node, last."""
@@ -158,6 +157,7 @@ class Ownership:
         now: float,
         *,
         usable: Collection[int],
+        touched: Collection[Address] | None = None,
     ) -> None:
         """Follow new orders, or the same ones on other interfaces.
 
@@ -167,26 +167,26 @@ class Ownership:
             now: monotonic seconds.
             usable: the interfaces on which anything can be said; an owner on another one has gone
                 silent already.
+            touched: the only addresses whose orders or places may be different, on the same usable
+                interfaces; None: any may be.
         """
-        self._know(orders)
-        wanted = {
-            (place.index, order.address): (place, self._lines[order.candidates])
-            for order in orders.addresses
-            for place in places.get(order.address, ())
-        }
-        self._refresh_seconds = orders.refresh_seconds
         changed = (self._failback, self._draining) != (orders.failback, orders.draining)
         self._failback, self._draining = orders.failback, orders.draining or self._ending
+        self._refresh_seconds = orders.refresh_seconds
+        indexes = {index for index, _ in self._bindings} if touched is None else set(self._since)
+        if touched is None or changed:
+            bound = (address for _, address in self._bindings)
+            touched = dict.fromkeys((*orders.addresses, *self._lineup, *bound))
+        self._lineup.follow({each: orders.addresses.get(each) for each in touched})
         self._know_interfaces(set(usable), now)
-        for binding in list(self._bindings.values()):
-            if binding.key not in wanted:
-                self._release(binding, now, audible=binding.index in usable)
-        for key, (place, line) in wanted.items():
-            found = self._bindings.get(key)
-            if found is None:
-                self._begin(Binding(*key, line, line.rank_of(self._me), place.weak, place.mac), now)
-            else:
-                self._adjust(found, place, line, now, anew=changed)
+        for address in touched:
+            there = places.get(address, ()) if address in orders.addresses else ()
+            for index in indexes.difference(place.index for place in there):
+                if (index, address) in self._bindings:
+                    binding = self._bindings[index, address]
+                    self._release(binding, now, audible=index in usable)
+            for place in there:
+                self._place(address, place, now, anew=changed)
 
     def leave(self, now: float) -> None:
         """Have others take over: the process ends soon."""
@@ -200,7 +200,7 @@ class Ownership:
     def heard(self, index: int, message: Heard, now: float) -> None:
         """Take what somebody else said on an interface about an address."""
         tag = message.tag
-        if tag is not None and tag.node in self._known:
+        if tag is not None and tag.node in self._lineup.known:
             self._is_there(WatchKey(index, tag.node), now)
         binding = self._bindings.get((index, message.address))
         if binding is None:
@@ -235,23 +235,23 @@ class Ownership:
 
     # Orders
 
-    def _know(self, orders: Orders) -> None:
-        """Have a line for each order of candidates; there are fewer of them than addresses."""
-        every = {order.candidates for order in orders.addresses}
-        names = {name for candidates in every for name in candidates}
-        hashes = {name: node_hash(name) for name in names}
-        self._known = frozenset(hashes.values())
-        self._lines = {each: self._lines.get(each) or line_of(each, hashes) for each in every}
-
     def _know_interfaces(self, indexes: set[int], now: float) -> None:
         for index in self._since.keys() - indexes:
             del self._since[index]
         for index in indexes:
             self._since.setdefault(index, now)
 
-    def _begin(self, binding: Binding, now: float) -> None:
+    def _place(self, address: Address, place: Place, now: float, *, anew: bool) -> None:
+        """Answer for an address on an interface, or do so in another way than before."""
+        line = self._lineup[address]
+        found = self._bindings.get((place.index, address))
+        if found is not None:
+            self._adjust(found, place, line, now, anew=anew)
+            return
+        rank = line.rank_of(self._me)
+        binding = Binding(place.index, address, line, rank, place.weak, place.mac)
         self._bindings[binding.key] = binding
-        self.bindings_version += 1
+        self._actions.append(Listen(*binding.key))
         binding.changed_at = now
         self._listen(binding, now)
 
@@ -286,7 +286,7 @@ class Ownership:
         if binding.released:
             return
         binding.released = True
-        self.roles_version += 1
+        self._moved[binding.address] = None
         self._clear(binding)
         self._deadlines.set((binding, Due.END), now + self._pace.leave)
         self._show(binding, now)
@@ -296,15 +296,15 @@ class Ownership:
         self._detach(binding)
         self._quiet(binding)
         del self._bindings[binding.key]
-        self.bindings_version += 1
-        self.roles_version += 1
+        self._actions.append(Ignore(*binding.key))
+        self._moved[binding.address] = None
 
     # What is heard
 
     def _is_there(self, key: WatchKey, now: float) -> None:
         last = self._heard_at.get(key, -1e9)
         self._heard_at[key] = now
-        self._gone.discard(key)
+        self._gone.get(key.interface, set()).discard(key.node)
         since_strangers = now - self._strangers_at
         if now - last >= self._pace.stranger and since_strangers >= self._pace.strangers:
             self._strangers_at = now
@@ -383,7 +383,7 @@ class Ownership:
         if mac == binding.mac or (binding.watch is not None and mac == binding.watch.mac):
             return  # the owner's own kernel speaks from the address: nobody is led astray
         if binding.foreign is None or binding.foreign.mac != mac:
-            self.roles_version += 1
+            self._moved[binding.address] = None
         binding.foreign = Foreign(mac, now)
         self.counts.foreign += 1
         if binding.phase is Phase.OWNER and now - binding.defended_foreign_at >= self._pace.foreign:
@@ -474,7 +474,7 @@ class Ownership:
 
     def _become(self, binding: Binding, phase: Phase) -> None:
         binding.phase = phase
-        self.roles_version += 1
+        self._moved[binding.address] = None
 
     def _quiet(self, binding: Binding) -> None:
         """Be no owner any more."""
@@ -512,11 +512,8 @@ class Ownership:
 
     def _turn_seconds(self, binding: Binding, owner: NodeHash | None) -> float:
         """Return how long this node lets better candidates go first, when nobody owns."""
-        before = sum(
-            1
-            for node in binding.line.nodes[: binding.rank]
-            if node != owner and WatchKey(binding.index, node) not in self._gone
-        )
+        gone = {owner, *self._gone.get(binding.index, ())}
+        before = binding.rank - len(gone.intersection(binding.line.nodes[: binding.rank]))
         last = self._pace.weak if binding.weak or self._draining else 0.0
         return before * self._pace.rank + last
 
@@ -618,7 +615,7 @@ class Ownership:
 
     def _died(self, watch: Watch, now: float) -> None:
         watch.dead = True
-        self._gone.add(watch.key)
+        self._gone.setdefault(watch.key.interface, set()).add(watch.key.node)
         for address in watch.addresses:
             binding = self._bindings[watch.key.interface, address]
             self._plan_takeover(binding, watch.key.node, now)

@@ -5,14 +5,14 @@ can touch is decided again: a Service that changes, and the addresses for which 
 was or becomes a candidate. A heartbeat of a Node changes nothing that we read and never comes here.
 """
 
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from exabgp_metallb.decisions.candidates import behind
 from exabgp_metallb.decisions.elect import ElectionTable, election_table
 from exabgp_metallb.decisions.electorate import ClusterView
 from exabgp_metallb.programs.node_routes import Touched
-from exabgp_metallb.values.addresses import Address, address_order
+from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.intent import Intent, L2Advertisement, Pool
 from exabgp_metallb.values.objects import Node, NodeName, ObjectName
 from exabgp_metallb.values.orders import AddressOrder
@@ -41,9 +41,7 @@ class Elections:
         self._intent: Intent | None = None
         self.table = ElectionTable(ClusterView(Intent(), {}))
         self._orders: dict[Address, AddressOrder] = {}
-        self._keys: list[tuple[int, int]] = []  # of the addresses, sorted
-        self._sorted: list[AddressOrder] = []  # in the same order
-        self._told: dict[bool, tuple[AddressOrder, ...]] = {}  # by whether the node leaves
+        self._told: dict[bool, Mapping[Address, AddressOrder]] = {}  # by whether the node leaves
 
     def follow(self, snapshot: Snapshot, touched: Touched) -> Collection[Address]:
         """Decide what changed, and return the addresses that it touches."""
@@ -60,22 +58,24 @@ class Elections:
             self._look(address)
         return addresses.keys()
 
-    def orders(self, *, leaving: bool) -> tuple[AddressOrder, ...]:
-        """Return what the responder is to do, sorted by address; the same object until it differs.
+    def orders(self, *, leaving: bool) -> Mapping[Address, AddressOrder]:
+        """Return what the responder is to do; the same object until it differs.
 
         Args:
             leaving: this node is the last of its own candidates.
         """
         if leaving not in self._told:
-            self._told[leaving] = tuple(
-                map(self._behind, self._sorted) if leaving else self._sorted
+            self._told[leaving] = (
+                {address: self._behind(order) for address, order in self._orders.items()}
+                if leaving
+                else dict(self._orders)
             )
         return self._told[leaving]
 
-    def refused(self, name: ObjectName, snapshot: Snapshot) -> Refused | None:
-        """Return why this node answers for no address of a Service; None when it is the first."""
+    def barred(self, name: ObjectName, snapshot: Snapshot) -> Refused | None:
+        """Return why this node may answer for no address of a Service, whoever else may."""
         service, endpoints = snapshot.services[name], snapshot.endpoints.get(name, ())
-        return self.table.refused(service, endpoints, self._node)
+        return self.table.barred(service, endpoints, self._node)
 
     def services_of(self, addresses: Iterable[Address]) -> Mapping[Address, tuple[ObjectName, ...]]:
         """Return the Services for which this node may answer for each of some addresses."""
@@ -105,15 +105,10 @@ class Elections:
         if now == before:
             return
         self._told.clear()
-        key = address_order(address)
-        place = bisect_left(self._keys, key)
-        if before is not None:
-            del self._keys[place], self._sorted[place], self._orders[address]
-        if now is not None:
-            self._keys.insert(place, key)
-            self._sorted.insert(place, now)
+        if now is None:
+            del self._orders[address]
+        else:
             self._orders[address] = now
 
     def _behind(self, order: AddressOrder) -> AddressOrder:
-        others = tuple(name for name in order.candidates if name != self._node)
-        return replace(order, candidates=(*others, self._node))
+        return replace(order, slate=behind(order.slate, self._node))

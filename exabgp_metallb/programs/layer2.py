@@ -1,21 +1,25 @@
 """The part of a speaker that has this node answer for addresses on layer 2.
 
 The life of an order. `elections` decides what this node is to do about addresses. The responder is
-sent all of it each time that it differs, and does the rest: it knows the interfaces and hears who
-else answers. The life of a report, which is whole as well: it changes no decision, but what it says
-is what is true, so people and the cluster are told of it, once for each change.
+told each time that it differs, and does the rest: it knows the interfaces and hears who else
+answers. The life of a report, which is whole as well: it changes no decision, but what it says is
+what is true, so people and the cluster are told of it, once for each change. Of thousands of
+addresses a few change at a time, and only those are looked at, here and by the responder.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from loguru import logger
 
 from exabgp_metallb.adapters.exabgp.dialogue import Notice
+from exabgp_metallb.decisions.candidates import candidates
 from exabgp_metallb.programs.elections import Elections
 from exabgp_metallb.programs.node_routes import NodeRoutes, Touched
 from exabgp_metallb.programs.parts import Post
+from exabgp_metallb.values.addresses import Address, address_order
 from exabgp_metallb.values.objects import NodeName, ObjectName
 from exabgp_metallb.values.orders import (
     AddressReport,
@@ -33,19 +37,26 @@ from exabgp_metallb.values.vitals import Layer2Vitals
 
 MISSED_SECONDS = 10.0  # for a responder that is started beside us, or again
 TOLD_AT_ONCE = 20  # addresses in one go; `exabgp-metallb status` tells them all
+ORDERED = 100  # candidates of an address that a status tells; more take seconds to put in order
 
-_LEFT_TO_OTHERS = (Reason.NOT_OWNER, Reason.NO_MATCHING_ADVERTISEMENT, Reason.NO_IP_ALLOCATED)
-"""No news: another node answers, or nobody is asked to."""
+_LEFT_TO_OTHERS = (Reason.NO_MATCHING_ADVERTISEMENT, Reason.NO_IP_ALLOCATED)
+"""No news: nobody is asked to answer, or others are."""
 
-Listener = Callable[[Report | None], None]
-"""Takes what the responder reports; None when there is none any more. From any thread."""
+Listener = Callable[[Report | None, Collection[Address] | None], None]
+"""Takes what the responder reports, and the addresses that may be different in it (None: any); None
+for a report when there is no responder any more. From any thread."""
 
 
 class OrdersSink(Protocol):
     """The way to the responder; see `adapters.layer2.orders`."""
 
-    def send(self, orders: Orders) -> None:
-        """Let these be the responder's orders, now or as soon as there is one; never blocks."""
+    def send(self, orders: Orders, touched: Collection[Address] | None = None) -> None:
+        """Let these be the responder's orders, now or as soon as there is one; never blocks.
+
+        Args:
+            orders: all of them.
+            touched: the addresses that may be different from before; None: any.
+        """
 
     def stop(self) -> None:
         """End threads."""
@@ -91,8 +102,10 @@ class Layer2:
         self._orders: Orders | None = None
         self._connected = False
         self._report = Report(node=node)
+        self._served: dict[Address, tuple[ObjectName, ...]] = {}  # of those that are answered
+        self._announced: dict[Address, list[tuple[str, str]]] = {}  # the same, in words
         self._told: dict[ObjectName, Refused] = {}
-        self._counted = (0, 0)
+        self._counted = 0
         self._vitals: Layer2Vitals | None = None  # None: to be measured again
         self._missed_since: float | None = None  # orders without a responder; monotonic seconds
         self._missed_told = False
@@ -105,8 +118,9 @@ class Layer2:
     def decided(self, routes: NodeRoutes, touched: Touched) -> None:
         """Have the responder follow what changed."""
         snapshot = routes.inventory.snapshot()
-        if self._elections.follow(snapshot, touched):
-            self._relate()
+        addresses = self._elections.follow(snapshot, touched)
+        if addresses:
+            self._relate(addresses)
         leaving = routes.leaving or routes.node.draining
         orders = Orders(
             node=self._node,
@@ -116,11 +130,13 @@ class Layer2:
             refresh_seconds=self._settings.refresh_seconds,
             draining=leaving,
         )
-        if orders != self._orders:
-            self._orders = orders
+        before, self._orders = self._orders, orders
+        if before is None or before.draining != leaving:
             self._sink.send(orders)
+        elif before.addresses is not orders.addresses:
+            self._sink.send(orders, addresses)
         if touched.everything:
-            self._tell_counts(orders)
+            self._tell_count(len(orders.addresses))
         self._tell_verdicts(snapshot, touched.verdicts)
 
     def noticed(self, notice: Notice, now: float) -> None:
@@ -176,13 +192,9 @@ class Layer2:
     def vitals(self) -> Layer2Vitals:
         """Return what there is to measure; the same value until it differs."""
         if self._vitals is None:
-            reports = self._report.addresses if self._connected else ()
-            owned = [each.address for each in reports if each.role is Role.OWNER]
-            services = self._elections.services_of(owned)
+            announced = chain.from_iterable(self._announced.values()) if self._connected else ()
             self._vitals = Layer2Vitals(
-                node=self._node,
-                connected=self._connected,
-                announced=tuple((str(s), str(a)) for a, names in services.items() for s in names),
+                node=self._node, connected=self._connected, announced=tuple(announced)
             )
         return self._vitals
 
@@ -190,7 +202,7 @@ class Layer2:
         addresses = self._orders.addresses if self._orders is not None else ()
         if addresses and not self._connected:
             yield f"no responder takes orders for {len(addresses)} addresses on layer 2"
-        unable = [each for each in self._report.addresses if each.role is Role.UNABLE]
+        unable = [each for each in self._report.addresses.values() if each.role is Role.UNABLE]
         for each in unable[:TOLD_AT_ONCE]:
             yield f"{each.address}: this node cannot answer: {each.why}"
         if len(unable) > TOLD_AT_ONCE:
@@ -199,27 +211,29 @@ class Layer2:
             yield f"{claim.address}: {claim.mac} on {claim.interface} answers for it as well"
 
     def _address_rows(self) -> Iterable[Mapping[str, object]]:
-        found = {r.address: r for r in self._report.addresses}
-        addresses = self._orders.addresses if self._orders is not None else ()
-        services = self._elections.services_of(order.address for order in addresses)
-        for order in addresses:
-            there = found.get(order.address)
+        orders = self._orders.addresses if self._orders is not None else {}
+        addresses = sorted(orders, key=address_order)
+        services = self._elections.services_of(addresses)
+        for address in addresses:
+            there, order = self._report.addresses.get(address), orders[address]
+            count = sum(map(len, order.slate.tiers))
             yield {
-                "address": str(order.address),
+                "address": str(address),
                 "role": None if there is None else str(there.role),
                 "why": "" if there is None else there.why,
                 "answeredOn": [] if there is None else list(there.interfaces),
                 "interfaces": None if order.interfaces is None else sorted(order.interfaces),
-                "candidates": list(order.candidates),
-                "services": [str(name) for name in services[order.address]],
+                "candidates": list(candidates(order)) if count <= ORDERED else None,
+                "candidateCount": count,
+                "services": [str(name) for name in services[address]],
             }
 
     # What the responder says.
 
-    def _heard(self, report: Report | None) -> None:
-        self._post(lambda _now: self._reported(report))
+    def _heard(self, report: Report | None, touched: Collection[Address] | None) -> None:
+        self._post(lambda _now: self._reported(report, touched))
 
-    def _reported(self, report: Report | None) -> None:
+    def _reported(self, report: Report | None, touched: Collection[Address] | None) -> None:
         """Take what it says; while it is away what it said last stands, as it may be restarting."""
         self._vitals = None
         self._connected = report is not None
@@ -229,44 +243,59 @@ class Layer2:
         before, self._report = self._report, report
         _tell_interfaces(before.interfaces, report.interfaces)
         _tell_claims(before.foreign, report.foreign)
-        if before.addresses != report.addresses:
-            _tell_addresses(before.addresses, report.addresses)
-        if (before.addresses, before.foreign) != (report.addresses, report.foreign):
-            self._relate()
+        if touched is None:
+            touched = dict.fromkeys((*report.addresses, *before.addresses))
+        _tell_addresses(before.addresses, report.addresses, touched)
+        self._relate(touched)
 
-    def _relate(self) -> None:
-        """Say of Services what the responder says of addresses."""
+    def _relate(self, addresses: Iterable[Address]) -> None:
+        """Say of Services what the responder says of some addresses."""
         self._vitals = None
-        report = self._report
-        owned = {r.address: r.interfaces for r in report.addresses if r.role is Role.OWNER}
-        on: dict[ObjectName, set[str]] = {}
-        for address, names in self._elections.services_of(owned).items():
-            for name in names:
-                on.setdefault(name, set()).update(owned[address])
-        answered = {name: tuple(sorted(interfaces)) for name, interfaces in on.items()}
-        if answered != self.answered:
-            self.answered = answered
+        self._answer_for(addresses)
         claimed: dict[ObjectName, tuple[ForeignClaim, ...]] = {}
-        for claim in report.foreign:
+        for claim in self._report.foreign:
             for name in self._elections.services_of([claim.address])[claim.address]:
                 claimed[name] = (*claimed.get(name, ()), claim)
         if claimed != self.claimed:
             self.claimed = claimed
 
+    def _answer_for(self, addresses: Iterable[Address]) -> None:
+        """Look again for which Services this node answers at some addresses."""
+        names: set[ObjectName] = set()
+        for address in addresses:
+            there = self._report.addresses.get(address)
+            names.update(self._served.pop(address, ()))
+            self._announced.pop(address, None)
+            if there is not None and there.role is Role.OWNER:
+                served = self._elections.services_of([address])[address]
+                self._served[address] = served
+                self._announced[address] = [(str(name), str(address)) for name in served]
+                names.update(served)
+        on = {name: self._answered_on(name) for name in names}
+        if any(on[name] != self.answered.get(name) for name in names):
+            answered = {**self.answered, **on}
+            self.answered = {name: where for name, where in answered.items() if where is not None}
+
+    def _answered_on(self, name: ObjectName) -> tuple[str, ...] | None:
+        """Return the interfaces on which this node answers for a Service; None: it does not."""
+        addresses = self._elections.table.addresses_of(name)
+        owned = [address for address in addresses if name in self._served.get(address, ())]
+        if not owned:
+            return None
+        return tuple(sorted({i for a in owned for i in self._report.addresses[a].interfaces}))
+
     # What is told.
 
-    def _tell_counts(self, orders: Orders) -> None:
+    def _tell_count(self, count: int) -> None:
         """Tell of a decision over everything there is, in one line."""
-        first = sum(order.candidates[0] == self._node for order in orders.addresses)
-        counts = (len(orders.addresses), first)
-        if counts != self._counted:
-            self._counted = counts
-            logger.info("layer 2: candidate for {} addresses, the first one for {}", *counts)
+        if count != self._counted:
+            self._counted = count
+            logger.info("layer 2: candidate for {} addresses", count)
 
     def _tell_verdicts(self, snapshot: Snapshot, names: Iterable[ObjectName]) -> None:
         """Tell why Services are not answered for, of those where that is not as arranged."""
         for name in names:
-            refused = self._elections.refused(name, snapshot) if name in snapshot.services else None
+            refused = self._elections.barred(name, snapshot) if name in snapshot.services else None
             if refused is not None and refused.reason in _LEFT_TO_OTHERS:
                 refused = None
             if refused == self._told.get(name):
@@ -280,21 +309,22 @@ class Layer2:
                 logger.info("Service {}: this node does not answer on layer 2: {}", name, why)
 
 
-def _tell_addresses(before: Iterable[AddressReport], now: Iterable[AddressReport]) -> None:
+def _tell_addresses(
+    before: Mapping[Address, AddressReport],
+    now: Mapping[Address, AddressReport],
+    touched: Iterable[Address],
+) -> None:
     """Tell where this node begins or ceases to answer, and where it cannot."""
-    was = {r.address: r for r in before}
-    current = {r.address: r for r in now}
     lines: list[tuple[str, str]] = []
-    for address, there in current.items():
-        old = was.get(address)
-        if there.role is Role.OWNER and (old is None or _where(old) != _where(there)):
-            lines.append(("INFO", f"{address}: this node answers, on {_where(there)}"))
-        elif there.role is Role.UNABLE and (old is None or old.why != there.why):
-            lines.append(("WARNING", f"{address}: this node cannot answer: {there.why}"))
-        elif old is not None and old.role is Role.OWNER is not there.role:
-            lines.append(("INFO", f"{address}: this node answers no more"))
-    for address, old in was.items():
-        if address not in current and old.role is Role.OWNER:
+    for address in touched:
+        old, there = before.get(address), now.get(address)
+        if there is not None and there.role is Role.OWNER:
+            if old is None or _where(old) != _where(there):
+                lines.append(("INFO", f"{address}: this node answers, on {_where(there)}"))
+        elif there is not None and there.role is Role.UNABLE:
+            if old is None or old.why != there.why:
+                lines.append(("WARNING", f"{address}: this node cannot answer: {there.why}"))
+        elif old is not None and old.role is Role.OWNER:
             lines.append(("INFO", f"{address}: this node answers no more"))
     for level, line in lines[:TOLD_AT_ONCE]:
         logger.log(level, "{}", line)

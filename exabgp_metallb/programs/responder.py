@@ -9,7 +9,7 @@ import selectors
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,19 @@ from loguru import logger
 
 from exabgp_metallb.adapters.layer2.orders import OrdersClient, OrdersFile
 from exabgp_metallb.adapters.layer2.segments import Segments
+from exabgp_metallb.adapters.layer2.wire import Count
 from exabgp_metallb.adapters.notify import Notifier
-from exabgp_metallb.decisions.binding import Action, Announce, Answer, Ask, Phase, Place, Silence
+from exabgp_metallb.decisions.binding import (
+    Action,
+    Announce,
+    Answer,
+    Ask,
+    Ignore,
+    Listen,
+    Phase,
+    Place,
+    Silence,
+)
 from exabgp_metallb.decisions.ownership import Ownership
 from exabgp_metallb.decisions.pace import Pace
 from exabgp_metallb.decisions.wires import Standing, report, verdicts
@@ -95,17 +106,17 @@ class Responder:
         self._client = OrdersClient(options.orders, self._selector, self._ordered)
         self._file = OrdersFile(options.state_dir / ORDERS_FILE_NAME)
         self._orders: Orders | None = None
-        self._by_address: dict[Address, AddressOrder] = {}
         self._usable: tuple[Interface, ...] | None = None  # None: to be looked at anew
-        self._places: Mapping[Address, tuple[Place, ...]] = {}
-        self._watched_version = 0
+        self._places: dict[Address, tuple[Place, ...]] = {}
         self._interfaces_changed = True
         self._ending_at: float | None = None
-        self._reported_version = -1
+        self._began = False  # to follow orders, and nobody was told yet
         self._reported_at = -1e9
         self._report_pause = REPORT_SECONDS
         self._report: Report | None = None
-        self._roles: Mapping[Address, Role] = {}
+        self._unreported: dict[Address, None] = {}  # addresses whose orders or interfaces changed
+        self._counters: tuple[Count, ...] = ()
+        self._counted_at = -1e9
         self._told_foreign: set[ForeignClaim] = set()
         self._metrics = None if options.metrics is None else _metrics(options.metrics)
         notifier = Notifier()
@@ -163,7 +174,7 @@ class Responder:
         connect = self._client.deadline()
         if connect is not None:
             deadlines.append(connect)
-        if self._ownership.roles_version != self._reported_version:
+        if self._has_news():
             deadlines.append(self._reported_at + self._report_pause)
         return min(deadlines)
 
@@ -194,13 +205,13 @@ class Responder:
         """Look at the interfaces again; see `adapters.layer2.wire.Listener`."""
         self._interfaces_changed = True
 
-    def _ordered(self, orders: Orders, line: bytes) -> None:
+    def _ordered(self, orders: Orders, touched: Collection[Address] | None) -> None:
         if orders == self._orders:
             return
-        self._file.write(line)
-        self._follow(orders)
+        self._file.write(orders)
+        self._follow(orders, touched)
 
-    def _follow(self, orders: Orders) -> None:
+    def _follow(self, orders: Orders, touched: Collection[Address] | None = None) -> None:
         if orders.node != self._options.node:
             logger.error(
                 "orders for node {} are ignored: this one is {}; give both the same --node",
@@ -208,42 +219,52 @@ class Responder:
                 self._options.node,
             )
             return
-        same_rule = self._orders is not None and self._orders.subnet is orders.subnet
-        known = {each: self._places[each.address] for each in self._by_address.values()}
-        if self._orders is None:
-            self._reported_version = -1  # ready now: tell it soon
-        self._orders = orders
-        self._by_address = {order.address: order for order in orders.addresses}
-        if same_rule and not self._interfaces_changed:
-            self._have_places(known)
-        else:
+        before, self._orders = self._orders, orders
+        self._began |= before is None
+        if before is None or before.subnet is not orders.subnet or self._interfaces_changed:
             self._usable = None
             self._place()
+            return
+        if touched is None:
+            was, now_is = before.addresses, orders.addresses
+            either = dict.fromkeys((*was, *now_is))
+            touched = [each for each in either if was.get(each) != now_is.get(each)]
+        self._have_places(touched)
 
     def _place(self) -> None:
         """Work out where each address may be answered, if the interfaces are others than before."""
         self._interfaces_changed = False
+        self._unreported |= {  # for another reason, it may be
+            address: None
+            for address, there in self._reported().items()
+            if there.role is Role.UNABLE
+        }
         usable = tuple(each for each in self._wire.interfaces.values() if report(each).usable)
         if self._orders is None or usable == self._usable:
             return
         self._usable = usable
-        self._have_places({})
+        self._places.clear()
+        self._have_places(None)
 
-    def _have_places(self, known: Mapping[AddressOrder, tuple[Place, ...]]) -> None:
+    def _have_places(self, touched: Collection[Address] | None) -> None:
         """Answer where the orders and the interfaces say.
 
         Args:
-            known: what was worked out for orders that may not have changed.
+            touched: the only addresses whose orders changed, on the same interfaces; None: any.
         """
         assert self._orders is not None  # noqa: S101 -- asked by the callers
         assert self._usable is not None  # noqa: S101 -- as above
-        usable = self._usable
-        self._places = {
-            order.address: known[order] if order in known else self._places_of(order, usable)
-            for order in self._orders.addresses
-        }
-        indexes = frozenset(each.index for each in usable)
-        self._ownership.ordered(self._orders, self._places, now(), usable=indexes)
+        orders = self._orders.addresses
+        for address in orders if touched is None else touched:
+            if address in orders:
+                self._places[address] = self._places_of(orders[address], self._usable)
+            else:
+                self._places.pop(address, None)
+        self._unreported |= dict.fromkeys(
+            (*orders, *self._reported()) if touched is None else touched
+        )
+        indexes = frozenset(each.index for each in self._usable)
+        self._ownership.ordered(self._orders, self._places, now(), usable=indexes, touched=touched)
         self._carry_out()
 
     def _places_of(self, order: AddressOrder, usable: tuple[Interface, ...]) -> tuple[Place, ...]:
@@ -259,14 +280,15 @@ class Responder:
     # What is done
 
     def _carry_out(self) -> None:
-        if self._watched_version != self._ownership.bindings_version:
-            self._watched_version = self._ownership.bindings_version
-            self._wire.watch(self._ownership.watched())
         for action in self._ownership.take_actions():
             self._do(action)
 
     def _do(self, action: Action) -> None:
         match action:
+            case Listen(index, address):
+                self._wire.watch(index, address)
+            case Ignore(index, address):
+                self._wire.ignore(index, address)
             case Answer(index, address, state):
                 self._wire.answer(index, address, state)
             case Silence(index, address):
@@ -278,18 +300,25 @@ class Responder:
 
     # What is told
 
+    def _has_news(self) -> bool:
+        return bool(self._unreported) or self._began or self._ownership.moved
+
     def _tell(self, at: float) -> None:
-        """Report roles soon after they change, counters now and then."""
-        changed = self._ownership.roles_version != self._reported_version
-        if at - self._reported_at < (self._report_pause if changed else COUNTERS_SECONDS):
+        """Report addresses soon after they change, all else now and then."""
+        pause = self._report_pause if self._has_news() else COUNTERS_SECONDS
+        if at - self._reported_at < pause:
             return
         self._reported_at = at
-        self._reported_version = self._ownership.roles_version
-        found = self._seen(at)
-        self._log(found)
+        touched = self._unreported | dict.fromkeys(self._ownership.take_moved())
+        self._unreported, self._began = {}, False
+        found = self._seen(touched, at)
+        self._log(found, self._reported(), touched)
         if found != self._report:
             self._report = found
-            self._client.report(found)
+            self._client.report(found, touched)
+        if at - self._counted_at >= COUNTERS_SECONDS:
+            self._counted_at = at
+            self._counters = (*self._wire.counters(), *self._counted())
         vitals = self._vitals(found)
         if self._metrics is not None:
             self._metrics.publish(vitals)
@@ -297,17 +326,22 @@ class Responder:
             self._heartbeat.beat(vitals, responder_status(vitals))
         self._report_pause = max(REPORT_SECONDS, REPORT_SHARE * (now() - at))
 
-    def _seen(self, at: float) -> Report:
+    def _reported(self) -> Mapping[Address, AddressReport]:
+        return {} if self._report is None else self._report.addresses
+
+    def _seen(self, touched: Iterable[Address], at: float) -> Report:
+        """Return what is to be seen by now, as before but for some addresses."""
         names = {index: each.name for index, each in self._wire.interfaces.items()}
-        phases: dict[Address, list[tuple[Role, str]]] = {}
-        for index, address, phase in self._ownership.phases():
-            phases.setdefault(address, []).append((_ROLES[phase], names.get(index, "")))
+        orders = {} if self._orders is None else self._orders.addresses
+        addresses = dict(self._reported())
+        for address in touched:
+            if address in orders:
+                addresses[address] = self._seen_of(orders[address], names)
+            else:
+                addresses.pop(address, None)
         return Report(
             node=self._options.node,
-            addresses=tuple(
-                self._seen_of(order, phases.get(order.address, ()))
-                for order in self._by_address.values()
-            ),
+            addresses=addresses,
             interfaces=tuple(
                 sorted(map(report, self._wire.interfaces.values()), key=lambda each: each.name)
             ),
@@ -318,11 +352,14 @@ class Responder:
                 for index, address, foreign in self._ownership.foreign()
                 if at - foreign.at < FOREIGN_SECONDS
             ),
-            counters=(*self._wire.counters(), *self._counted()),
         )
 
-    def _seen_of(self, order: AddressOrder, found: Iterable[tuple[Role, str]]) -> AddressReport:
-        roles = list(found)
+    def _seen_of(self, order: AddressOrder, names: Mapping[int, str]) -> AddressReport:
+        roles = [
+            (_ROLES[phase], names.get(place.index, ""))
+            for place in self._places[order.address]
+            if (phase := self._ownership.phase(place.index, order.address)) is not None
+        ]
         if not roles:
             return AddressReport(
                 address=order.address, role=Role.UNABLE, why=self._why_unable(order)
@@ -354,17 +391,22 @@ class Responder:
             stale=not connected,
             waiting_for=() if loaded else ("orders",),
             away=frozenset() if connected else frozenset({"speaker"}),
-            roles=Counter(each.role for each in found.addresses),
+            roles=Counter(each.role for each in found.addresses.values()),
             interfaces=found.interfaces,
             foreign=found.foreign,
-            counters=found.counters,
+            counters=self._counters,
         )
 
-    def _log(self, found: Report) -> None:
+    def _log(
+        self, found: Report, before: Mapping[Address, AddressReport], touched: Iterable[Address]
+    ) -> None:
         """Say what is different from what was said before."""
-        roles = {each.address: each.role for each in found.addresses}
-        news = [each for each in found.addresses if self._roles.get(each.address) is not each.role]
-        self._roles = roles
+        there = [found.addresses[each] for each in touched if each in found.addresses]
+        news = [
+            each
+            for each in there
+            if each.address not in before or before[each.address].role is not each.role
+        ]
         for each in news[:TOLD_AT_ONCE]:
             detail = each.why or ", ".join(each.interfaces)
             logger.info("{}: {}", each.address, f"{each.role.value} {detail}".rstrip())

@@ -74,15 +74,21 @@ def _session(row: Document, now: datetime) -> Sequence[str | Text]:
 
 
 def _address(row: Document) -> Sequence[str | Text]:
-    candidates = row["candidates"]
-    shown, more = candidates[:CANDIDATES_SHOWN], len(candidates) - CANDIDATES_SHOWN
     return (
         row["address"],
         Text(row["role"] or "unknown", style=_STYLES.get(row["role"], "")),
         ", ".join(row["answeredOn"]),
-        ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
+        _candidates(row),
         ", ".join(row["services"]),
     )
+
+
+def _candidates(row: Document) -> str:
+    candidates = row["candidates"]
+    if candidates is None:  # too many to be put in order
+        return f"{row['candidateCount']} nodes"
+    shown, more = candidates[:CANDIDATES_SHOWN], len(candidates) - CANDIDATES_SHOWN
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _passed(since: str | None, now: datetime) -> str:

@@ -277,8 +277,9 @@ class Statuses:
         for service in self._answered_last.keys() - answered.keys():
             self._writer.want(StatusName(StatusKind.SERVICE_L2, service), None)
         for service, interfaces in answered.items():
-            status = ServiceL2Status(interfaces)
-            self._writer.want(StatusName(StatusKind.SERVICE_L2, service), status)
+            if self._answered_last.get(service) != interfaces:
+                status = ServiceL2Status(interfaces)
+                self._writer.want(StatusName(StatusKind.SERVICE_L2, service), status)
         self._answered_last = answered
 
     # What is told.

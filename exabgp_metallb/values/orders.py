@@ -1,12 +1,17 @@
 """What the speaker has the responder do on layer 2, and what the responder tells it in return.
 
 Orders are whole: each replaces the last, so a lost or repeated one does no harm. They hold what the
-cluster knows (which nodes may answer for an address, best first); what only the node knows (its
-interfaces, who answers on the wire) the responder adds, and reports back.
+cluster knows (which nodes may answer for an address); what only the node knows (its interfaces, who
+answers on the wire) the responder adds, and reports back.
+
+Thousands of addresses have the same candidates, each in an order of its own. Orders hold the
+candidates once, as a `Slate`; the order follows from it and the address (`decisions.candidates`).
 """
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.objects import NodeName
@@ -27,17 +32,41 @@ class Failback(enum.StrEnum):
     STICKY = "sticky"  # it stays, until it fails or is drained
 
 
+Tiers = tuple[tuple[NodeName, ...], ...]
+"""Nodes; each of a tier comes before all of the next. None is empty, each is sorted by name."""
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Slate:
+    """The nodes that may answer for some addresses."""
+
+    tiers: Tiers
+    _hash: int = field(init=False, repr=False, compare=False)  # of thousands of names, once
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.tiers))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def has(self, node: NodeName) -> bool:
+        """Tell whether a node is among them."""
+        return any(node in tier for tier in self.tiers)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressOrder:
     """One address that this node may answer for.
 
     Attributes:
-        candidates: the nodes that may answer, best first; this node is one of them.
+        slate: the nodes that may answer; this node is one of them.
+        by: the address whose text puts the nodes of a tier in order; None: this one.
         interfaces: the only ones to answer on; None means every usable one.
     """
 
     address: Address
-    candidates: tuple[NodeName, ...]
+    slate: Slate
+    by: Address | None = None
     interfaces: frozenset[str] | None = None
 
 
@@ -46,12 +75,12 @@ class Orders:
     """All that the responder of one node is to do.
 
     Attributes:
-        addresses: sorted; this node is a candidate for each.
+        addresses: those for which this node is a candidate; see `by_address`.
         draining: this node is leaving: it gives up each address as soon as another answers for it.
     """
 
     node: NodeName
-    addresses: tuple[AddressOrder, ...] = ()
+    addresses: Mapping[Address, AddressOrder] = field(default_factory=dict)
     subnet: SubnetRule = SubnetRule.PREFER
     failback: Failback = Failback.AUTO
     refresh_seconds: float | None = None  # between gratuitous announcements at rest; None: none
@@ -105,11 +134,18 @@ class Report:
     """All that the responder of one node sees; each replaces the last.
 
     Attributes:
-        counters: what was counted since the responder started, by name and label, for metrics.
+        addresses: see `by_address`.
     """
 
     node: NodeName
-    addresses: tuple[AddressReport, ...] = ()
+    addresses: Mapping[Address, AddressReport] = field(default_factory=dict)
     interfaces: tuple[InterfaceReport, ...] = ()
     foreign: tuple[ForeignClaim, ...] = ()
-    counters: tuple[tuple[str, str, int], ...] = ()
+
+
+_About = TypeVar("_About", AddressOrder, AddressReport)
+
+
+def by_address(items: Iterable[_About]) -> dict[Address, _About]:
+    """Return what is said about addresses by address."""
+    return {each.address: each for each in items}

@@ -29,13 +29,14 @@ from ipaddress import ip_address
 from loguru import logger
 
 from exabgp_metallb.values.addresses import Address
-from exabgp_metallb.values.orders import AddressOrder, Orders, Role
+from exabgp_metallb.values.orders import Orders, Role, by_address
 from tests.bench.figures import percentile, table
 from tests.bench.newcomer import Newcomer, silent_seconds, taken_over_seconds
 from tests.bench.ticks import Ticks, gap_seconds, lost
 from tests.integration.lab.network import Host, Lab
 from tests.integration.lab.responder import Responder, mac_of, resolve
 from tests.integration.lab.waiting import wait_for
+from tests.orders import in_order
 from tests.unit.decisions.segment import Segment
 
 NAMES = ("a", "b", "c")
@@ -129,7 +130,7 @@ class Scene:
 
     def order(self, address: Address, *, only: str | None = None, draining: bool = False) -> None:
         """Give all nodes, or one, orders for an address."""
-        orders = (AddressOrder(address=address, candidates=NAMES),)
+        orders = by_address([in_order(address, *NAMES)])
         for name, node in self.nodes.items():
             if only in {None, name}:
                 node.order(Orders(node=name, addresses=orders, draining=draining))

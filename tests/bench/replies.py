@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from exabgp_metallb.values.orders import AddressOrder, Orders, Report, Role
+from exabgp_metallb.values.orders import Orders, Report, Role, by_address
 from tests.bench.asking import pool
 from tests.bench.figures import table
 from tests.integration.lab.answering import Answering
 from tests.integration.lab.network import Host, Lab, command
 from tests.integration.lab.responder import Responder
 from tests.integration.lab.waiting import wait_for
+from tests.orders import in_order
 
 WINDOWS = (1, 32)
 VERSIONS = (4, 6)
@@ -111,12 +112,12 @@ def answer_by_responder(node: Host, version: int, count: int) -> None:
     responder.order(
         Orders(
             node=node.name,
-            addresses=tuple(AddressOrder(address=a, candidates=(node.name,)) for a in addresses),
+            addresses=by_address(in_order(a, node.name) for a in addresses),
         )
     )
 
     def owns_all(report: Report) -> bool:
-        return sum(each.role is Role.OWNER for each in report.addresses) == count
+        return sum(each.role is Role.OWNER for each in report.addresses.values()) == count
 
     responder.wait_report(owns_all, "it owns all addresses")
     responder.hang_up()  # it goes on by its orders

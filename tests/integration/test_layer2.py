@@ -18,11 +18,11 @@ import pytest
 
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.orders import (
-    AddressOrder,
     Failback,
     Orders,
     Role,
     SubnetRule,
+    by_address,
 )
 from tests.integration import manifests as objects
 from tests.integration.lab.daemon import Daemon
@@ -37,6 +37,7 @@ from tests.integration.lab.responder import (
 )
 from tests.integration.lab.waiting import wait_for
 from tests.integration.nodes import PROGRAM, clean_environment
+from tests.orders import in_order
 from tests.requirements import missing
 
 pytestmark = pytest.mark.netns
@@ -107,7 +108,7 @@ class Segment:
         **more: Any,  # noqa: ANN401 -- the fields of Orders
     ) -> None:
         """Give all nodes, or one, orders for these addresses."""
-        orders = tuple(AddressOrder(address=each, candidates=candidates) for each in addresses)
+        orders = by_address(in_order(each, *candidates) for each in addresses)
         for node in self.nodes.values():
             if only in {None, node.name}:
                 node.order(Orders(node=node.name, addresses=orders, **more))
@@ -375,7 +376,7 @@ def test_one_capability_is_enough(segment: Segment) -> None:
     node.serve()
     node.start()
     addresses = segment.fresh()
-    orders = tuple(AddressOrder(address=each, candidates=("d",)) for each in addresses)
+    orders = by_address(in_order(each, "d") for each in addresses)
     node.order(Orders(node="d", addresses=orders))
     for address in addresses:
         node.wait_role(address, Role.OWNER)

@@ -8,7 +8,6 @@ import errno
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterable
 
 from exabgp_metallb.adapters.layer2.socket import error_word
 from exabgp_metallb.values.l2 import Packed
@@ -29,18 +28,21 @@ class Groups:
         self._held: Counter[socket.socket] = Counter()  # memberships by socket
         self._socket: socket.socket | None = None  # the one that may have room left
 
-    def set(self, index: int, groups: Iterable[Packed]) -> None:
-        """Have an interface in these groups and in no others."""
+    def join(self, index: int, group: Packed) -> None:
+        """Have an interface in a group."""
         joined = self._joined.setdefault(index, {})
-        wanted = set(groups)
-        for group in sorted(joined.keys() - wanted):
-            self._leave(index, group, joined.pop(group))
-        for group in sorted(wanted - joined.keys()):
+        if group not in joined:
             sock = self._join(index, group)
             if sock is not None:
                 joined[group] = sock
+
+    def leave(self, index: int, group: Packed) -> None:
+        """Have an interface in a group no longer."""
+        joined = self._joined.get(index, {})
+        if group in joined:
+            self._leave(index, group, joined.pop(group))
         if not joined:
-            del self._joined[index]
+            self._joined.pop(index, None)
 
     def close(self) -> None:
         """Leave all groups."""

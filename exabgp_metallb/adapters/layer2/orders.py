@@ -1,8 +1,10 @@
 """The socket between speaker and responder, both ends, and the orders on disk.
 
-The speaker listens: who connects is sent the newest orders whole, then each newer ones. The
-responder connects, again and again, and sends a report whenever it differs. Whichever is slow is
-sent less: a document that has not begun to go out is replaced by a newer one. Whichever is away
+The speaker listens: who connects is sent the newest orders whole, then each time what is different.
+The responder connects, again and again, and sends its report in the same way. Whichever is slow is
+sent less: what is different is worked out when the last line has gone out, so it is once what has
+changed meanwhile. Whichever cannot read a line keeps what it has, and hangs up when the next one
+says a difference from that line: the next connection begins with all of it. Whichever is away
 leaves the other as it is: the responder answers by its last orders, which it finds on disk after
 its own restart.
 """
@@ -11,56 +13,68 @@ import errno
 import os
 import selectors
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 
 from loguru import logger
 
 from exabgp_metallb.adapters import unix
 from exabgp_metallb.adapters.files.aside import write_aside
+from exabgp_metallb.adapters.layer2.document import VERSION, Received
 from exabgp_metallb.adapters.layer2.orders_text import (
-    VERSION,
     orders_line,
     read_orders,
     read_report,
     report_line,
 )
+from exabgp_metallb.adapters.layer2.serials import Serials
 from exabgp_metallb.adapters.source import OnDeath, thread
-from exabgp_metallb.errors import OrdersError
+from exabgp_metallb.errors import OrdersError, OrdersGapError
+from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.orders import Orders, Report
 
-LONGEST_LINE = 64 * 2**20  # orders of a hundred thousand addresses with fifty candidates are 20 MB
+LONGEST_LINE = 64 * 2**20  # orders of a hundred thousand addresses are 4 MB
 READ_BYTES = 2**18
 MODE = 0o600
 FIRST_RETRY_SECONDS = 0.1  # a speaker that restarts is back within a second
 LONGEST_RETRY_SECONDS = 2.0
 STOP_SECONDS = 1.0  # a listener that hangs does not keep the speaker from ending
+SAVE_SECONDS = 1.0  # between two writes to disk, each of which is whole
+
+Compose = Callable[[int | None], tuple[int, bytes] | None]
+"""Returns the serial of a document and a line that brings somebody to it, who has the one with the
+given serial (None: none); None when that is the newest."""
 
 
 class Lines:
-    """One end of a connection: documents in both directions, a line each; never blocks."""
+    """One end of a connection: lines in both directions; never blocks.
 
-    def __init__(self, stream: socket.socket) -> None:
+    Args:
+        stream: the connection.
+        compose: makes what is to be sent.
+    """
+
+    def __init__(self, stream: socket.socket, compose: Compose) -> None:
         stream.settimeout(0)
         self.stream = stream
+        self._compose = compose
         self._received = bytearray()
         self._searched = 0
         self._going = memoryview(b"")
-        self._next: bytes | None = None
-        self._said: bytes | None = None
+        self._sent: int | None = None  # the serial of the document that the other end gets to
+        self._news = False
 
     @property
     def writes(self) -> bool:
         """Whether something waits to be sent."""
-        return bool(self._going) or self._next is not None
+        return bool(self._going) or self._news
 
-    def say(self, line: bytes) -> None:
-        """Let this be the next document, in place of one that has not begun to go out."""
-        if line is not self._said:
-            self._next = self._said = line
+    def say(self) -> None:
+        """Let the other end know what is new, as soon as it takes that."""
+        self._news = True
 
     def send(self) -> None:
         """Send what the other end takes now.
@@ -70,7 +84,12 @@ class Lines:
         """
         while self.writes:
             if not self._going:
-                self._going, self._next = memoryview(self._next or b""), None
+                self._news = False
+                made = self._compose(self._sent)
+                if made is None:
+                    return
+                self._sent, line = made
+                self._going = memoryview(line)
             try:
                 self._going = self._going[self.stream.send(self._going) :]
             except BlockingIOError:
@@ -106,8 +125,8 @@ class OrdersServer:
 
     Args:
         path: of the socket; what is left of an earlier one is removed.
-        listener: is called in that thread with each report, and with None when the last responder
-            is gone.
+        listener: is called in that thread with each report and the addresses that may be different
+            in it (None: any), and with None for a report when the last responder is gone.
         on_death: is told when the thread dies.
         group: whose members may connect, beside root and the user that runs this; None: nobody
             else.
@@ -119,7 +138,7 @@ class OrdersServer:
     def __init__(
         self,
         path: Path,
-        listener: Callable[[Report | None], None],
+        listener: Callable[[Report | None, Collection[Address] | None], None],
         *,
         on_death: OnDeath,
         group: int | None = None,
@@ -129,7 +148,7 @@ class OrdersServer:
         self._group = group
         self._lock = Lock()
         self._orders: Orders | None = None
-        self._line: bytes | None = None  # the orders as they are sent; None: to be made anew
+        self._serials = Serials()
         self._stopping = False
         self._listening = unix.listen(path, group=group)
         self._wakes, self._wake = socket.socketpair()
@@ -139,17 +158,23 @@ class OrdersServer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wakes, selectors.EVENT_READ, self._woken)
-        self._connections: dict[Lines, int | None] = {}  # with the version it speaks, once known
+        self._connections: dict[Lines, Received[Report] | None] = {}  # with what it said last
         self._thread = thread(self._run, name="orders", on_death=on_death)
 
     def start(self) -> None:
         """Begin to serve."""
         self._thread.start()
 
-    def send(self, orders: Orders) -> None:
-        """Let these be the orders from now on; never blocks."""
+    def send(self, orders: Orders, touched: Collection[Address] | None = None) -> None:
+        """Let these be the orders from now on; never blocks.
+
+        Args:
+            orders: all of them.
+            touched: the addresses that may be different from before; None: any.
+        """
         with self._lock:
-            self._orders, self._line = orders, None
+            self._orders = orders
+            self._serials.note(touched)
         self._rouse()
 
     def stop(self) -> None:
@@ -182,11 +207,10 @@ class OrdersServer:
         for lines in list(self._connections):
             self._say(lines)
 
-    def _newest(self) -> bytes | None:
+    def _compose(self, serial: int | None) -> tuple[int, bytes] | None:
         with self._lock:
-            if self._line is None and self._orders is not None:
-                self._line = orders_line(self._orders)
-            return self._line
+            orders, part = self._orders, self._serials.part(serial)
+        return None if orders is None or part is None else (part.serial, orders_line(orders, part))
 
     def _accept(self, _events: int) -> None:
         try:
@@ -205,7 +229,7 @@ class OrdersServer:
             )
             stream.close()
             return
-        lines = Lines(stream)
+        lines = Lines(stream, self._compose)
         self._connections[lines] = None
         self._selector.register(stream, selectors.EVENT_READ, self._serve(lines))
         logger.info("the responder is here", pid=peer.pid)
@@ -230,22 +254,21 @@ class OrdersServer:
         return ready
 
     def _heard(self, lines: Lines, line: bytes) -> None:
+        last = self._connections[lines]
+        self._connections[lines] = None
         try:
-            version, report = read_report(line)
+            received = self._connections[lines] = read_report(line, last)
+        except OrdersGapError:
+            raise
         except OrdersError as error:
             logger.warning("a report of the responder is ignored: {}", error)
             return
-        if version != self._connections[lines]:
-            self._connections[lines] = version
-            if version != VERSION:
-                logger.warning("the responder {}", other_version(version))
-        self._tell(report)
+        if received.version not in {VERSION, None if last is None else last.version}:
+            logger.warning("the responder {}", other_version(received.version))
+        self._tell(received.document, received.part.addresses)
 
     def _say(self, lines: Lines) -> None:
-        line = self._newest()
-        if line is None:
-            return
-        lines.say(line)
+        lines.say()
         try:
             lines.send()
         except OSError:
@@ -262,7 +285,7 @@ class OrdersServer:
         del self._connections[lines]
         logger.info("{}", why)
         if not self._connections:
-            self._tell(None)
+            self._tell(None, None)
 
 
 class OrdersClient:
@@ -271,20 +294,23 @@ class OrdersClient:
     Args:
         path: of the speaker's socket.
         selector: whose readable descriptors the caller serves: each key's data is to be called.
-        listener: is called with new orders, and with the line that they came in.
+        listener: is called with new orders, and with the addresses that may be different in them;
+            None: any.
     """
 
     def __init__(
         self,
         path: Path,
         selector: selectors.BaseSelector,
-        listener: Callable[[Orders, bytes], None],
+        listener: Callable[[Orders, Collection[Address] | None], None],
     ) -> None:
         self._path = path
         self._selector = selector
         self._listener = listener
         self._lines: Lines | None = None
-        self._report: bytes | None = None
+        self._report: Report | None = None
+        self._serials = Serials()
+        self._last: Received[Orders] | None = None  # of this connection
         self._retry_at = 0.0
         self._pause = FIRST_RETRY_SECONDS
         self._told = ""  # why there is no speaker
@@ -306,11 +332,17 @@ class OrdersClient:
         """Return when `act` must be called; None: no need."""
         return None if self.connected else self._retry_at
 
-    def report(self, report: Report) -> None:
-        """Let the speaker know, now or when there is one; never blocks."""
-        self._report = report_line(report)
+    def report(self, report: Report, touched: Collection[Address] | None = None) -> None:
+        """Let the speaker know, now or when there is one; never blocks.
+
+        Args:
+            report: all of it.
+            touched: the addresses that may be different from before; None: any.
+        """
+        self._report = report
+        self._serials.note(touched)
         if self._lines is not None:
-            self._lines.say(self._report)
+            self._lines.say()
             self._exchange(reading=False)
 
     def close(self) -> None:
@@ -328,20 +360,22 @@ class OrdersClient:
             stream.close()
             self._tell(f"{self._path}: {_why(error)}")
             return
-        self._lines = Lines(stream)
+        self._lines, self._last = Lines(stream, self._compose), None
         self._selector.register(stream, selectors.EVENT_READ, self._exchange)
-        if self._report is not None:
-            self._lines.say(self._report)
-            self._exchange(reading=False)
+        self._lines.say()
+        self._exchange(reading=False)
+
+    def _compose(self, serial: int | None) -> tuple[int, bytes] | None:
+        part = self._serials.part(serial)
+        if self._report is None or part is None:
+            return None
+        return part.serial, report_line(self._report, part)
 
     def _exchange(self, *, reading: bool = True) -> None:
         assert self._lines is not None  # noqa: S101 -- it is registered while it is there
         try:
-            newest = None
             for line in self._lines.read() if reading else ():
-                newest = line
-            if newest is not None:
-                self._ordered(newest)
+                self._ordered(line)
             self._lines.send()
         except (EOFError, OSError):
             self._hang_up(f"{self._path}: the speaker is gone")
@@ -352,17 +386,20 @@ class OrdersClient:
             self._selector.modify(self._lines.stream, events, self._exchange)
 
     def _ordered(self, line: bytes) -> None:
+        last, self._last = self._last, None
         try:
-            version, orders = read_orders(line)
+            received = self._last = read_orders(line, last)
+        except OrdersGapError:
+            raise
         except OrdersError as error:
             logger.error("orders are ignored, the last ones stand: {}", error)
             return
-        if version != self._version:
-            self._version = version
-            logger.warning("the speaker {}", other_version(version))
+        if received.version != self._version:
+            self._version = received.version
+            logger.warning("the speaker {}", other_version(received.version))
         self._pause = FIRST_RETRY_SECONDS  # not before: it may turn us away each time
         self._tell("")
-        self._listener(orders, line)
+        self._listener(received.document, received.part.addresses)
 
     def _hang_up(self, why: str) -> None:
         assert self._lines is not None  # noqa: S101 -- asked by the callers
@@ -387,7 +424,8 @@ class OrdersFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self._queue: SimpleQueue[Orders | None] = SimpleQueue()
+        self._ending = Event()
         self._told = ""  # why it could not be written
         self._thread = Thread(target=self._run, name="orders-file", daemon=True)
         self._thread.start()
@@ -395,37 +433,38 @@ class OrdersFile:
     def read(self) -> Orders | None:
         """Return the orders of an earlier process, None when there are none that can be read."""
         try:
-            _, orders = read_orders(self._path.read_bytes())
+            return read_orders(self._path.read_bytes()).document
         except FileNotFoundError:
             return None
         except (OSError, OrdersError) as error:
             logger.warning("{}: {}: begun without", self._path, error)
             return None
-        return orders
 
-    def write(self, line: bytes) -> None:
+    def write(self, orders: Orders) -> None:
         """Keep these orders, soon."""
-        self._queue.put(line)
+        self._queue.put(orders)
 
     def close(self) -> None:
         """Write what waits."""
+        self._ending.set()
         self._queue.put(None)
         self._thread.join(timeout=1.0)
 
     def _run(self) -> None:
         ended = False
         while not ended:
-            lines = [self._queue.get()]
+            waiting = [self._queue.get()]
             while not self._queue.empty():
-                lines.append(self._queue.get())
-            ended = None in lines
-            newest = next((line for line in reversed(lines) if line is not None), None)
+                waiting.append(self._queue.get())
+            ended = any(each is None for each in waiting)
+            newest = next((each for each in reversed(waiting) if each is not None), None)
             if newest is not None:
                 self._save(newest)
+                self._ending.wait(SAVE_SECONDS)
 
-    def _save(self, line: bytes) -> None:
+    def _save(self, orders: Orders) -> None:
         try:
-            write_aside(self._path, line, mode=MODE)
+            write_aside(self._path, orders_line(orders), mode=MODE)
         except OSError as error:
             why = error.strerror or str(error)
             if why != self._told:

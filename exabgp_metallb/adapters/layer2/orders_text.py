@@ -1,22 +1,37 @@
-r"""Orders and reports as text: one JSON document a line, each whole.
+r"""Orders and reports as text; see `document` for what a line is.
 
-    {"version": 1, "orders": {"node": ..., "nodes": [...], "addresses": [...], ...}}  to a responder
-    {"version": 1, "report": {"node": ..., "addresses": [...], ...}}                  to a speaker
+    "orders": {"node": "n1", "subnet": "prefer", "failback": "auto", "refresh_seconds": null,
+               "draining": false, "nodes": ["n1", "n2", "n3"], "slates": [[[0, 2], [1]]],
+               "addresses": {"192.0.2.1": [0, null, null],
+                             "2001:db8::1": [0, "192.0.2.1", ["eth0"]]}}
+    "report": {"node": "n1", "interfaces": [...], "foreign": [...],
+               "addresses": {"192.0.2.1": ["owner", ["eth0"], ""], "192.0.2.2": null}}
 
-`nodes` names every candidate once and `candidates` counts in it: a thousand addresses with fifty
-candidates each are 200 kB so, and three times that with names.
+An address has its slate, the address by whose text nodes are put in order (null: itself) and the
+interfaces; in a report its role, where it is answered and why not. Where a line says the difference
+an address that is not in it is as it was, and one with null is gone; all else is whole. `nodes`
+names every candidate once and `slates` counts in it, tier by tier.
 
 A field that the reader does not know is ignored, and one that it misses has its default: a release
-that adds one keeps the version. Another version is read all the same, and told of.
+that adds one keeps the version. Another version is read all the same, and told of. Documents of
+version 1 were always whole, with a list of addresses, each with its candidates in order: a slate of
+one node in each tier. Readers of that version take nothing but a list, and keep what they have.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
-from ipaddress import ip_address
-from typing import NoReturn, TypeVar
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
-from exabgp_metallb.errors import OrdersError
+from exabgp_metallb.adapters.layer2.document import (
+    WHOLE,
+    Field,
+    Part,
+    Received,
+    fields_of,
+    line_of,
+)
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.orders import (
     AddressOrder,
@@ -27,55 +42,60 @@ from exabgp_metallb.values.orders import (
     Orders,
     Report,
     Role,
+    Slate,
     SubnetRule,
 )
 
-VERSION = 1
+About = TypeVar("About", AddressOrder, AddressReport)
 
-E = TypeVar("E", bound=StrEnum)
-T = TypeVar("T")
+_SLATES: WeakValueDictionary[Slate, Slate] = WeakValueDictionary()
+"""Those that somebody has: thousands of addresses that change one by one have few of them."""
 
 
-def orders_line(orders: Orders) -> bytes:
-    """Return orders as a line."""
-    nodes = sorted({node for order in orders.addresses for node in order.candidates})
-    number = {node: place for place, node in enumerate(nodes)}
-    return _line(
+def orders_line(orders: Orders, part: Part = WHOLE) -> bytes:
+    """Return orders as a line, or the part of them that is different."""
+    told = _told(orders.addresses, part)
+    slates = list(dict.fromkeys(order.slate for order in told.values() if order is not None))
+    nodes = sorted({node for slate in slates for tier in slate.tiers for node in tier})
+    node_number = {node: place for place, node in enumerate(nodes)}
+    slate_number = {slate: place for place, slate in enumerate(slates)}
+    return line_of(
         "orders",
         {
             "node": orders.node,
-            "nodes": nodes,
-            "addresses": [
-                {
-                    "address": str(order.address),
-                    "candidates": [number[node] for node in order.candidates],
-                    "interfaces": None if order.interfaces is None else sorted(order.interfaces),
-                }
-                for order in orders.addresses
-            ],
             "subnet": orders.subnet.value,
             "failback": orders.failback.value,
             "refresh_seconds": orders.refresh_seconds,
             "draining": orders.draining,
+            "nodes": nodes,
+            "slates": [
+                [[node_number[node] for node in tier] for tier in slate.tiers] for slate in slates
+            ],
+            "addresses": {
+                str(address): None
+                if order is None
+                else (
+                    slate_number[order.slate],
+                    None if order.by is None else str(order.by),
+                    None if order.interfaces is None else sorted(order.interfaces),
+                )
+                for address, order in told.items()
+            },
         },
+        part,
     )
 
 
-def report_line(report: Report) -> bytes:
-    """Return a report as a line."""
-    return _line(
+def report_line(report: Report, part: Part = WHOLE) -> bytes:
+    """Return a report as a line, or the part of it that is different."""
+    return line_of(
         "report",
         {
             "node": report.node,
-            "addresses": [
-                {
-                    "address": str(each.address),
-                    "role": each.role.value,
-                    "interfaces": list(each.interfaces),
-                    "why": each.why,
-                }
-                for each in report.addresses
-            ],
+            "addresses": {
+                str(address): None if each is None else (each.role.value, each.interfaces, each.why)
+                for address, each in _told(report.addresses, part).items()
+            },
             "interfaces": [
                 {"name": each.name, "usable": each.usable, "why": each.why}
                 for each in report.interfaces
@@ -84,39 +104,59 @@ def report_line(report: Report) -> bytes:
                 {"address": str(each.address), "mac": each.mac, "interface": each.interface}
                 for each in report.foreign
             ],
-            "counters": [list(each) for each in report.counters],
         },
+        part,
     )
 
 
-def read_orders(line: bytes) -> tuple[int, Orders]:
-    """Return the version and the orders of a line.
+def read_orders(line: bytes, last: Received[Orders] | None = None) -> Received[Orders]:
+    """Return the orders as they are with a line.
+
+    Args:
+        line: as it came.
+        last: what came before it on the same connection, None when nothing did.
 
     Raises:
         OrdersError: where the line is wrong, and what would be right.
     """
-    version, fields = _read(line, "orders")
-    nodes = tuple(each.text() for each in fields["nodes"].items())
-    return version, Orders(
+    version, part, fields = fields_of(line, "orders", last)
+    nodes = tuple(sys.intern(each.text()) for each in fields["nodes"].items())
+    slates = tuple(_slate(each, nodes) for each in fields["slates"].items())
+    rows = {
+        row.address(): _address_order(row.address(), each, slates, nodes)
+        for row, each in fields["addresses"].rows()
+    }
+    part, addresses = _applied(rows, part, {} if last is None else last.document.addresses)
+    orders = Orders(
         node=fields["node"].text(),
-        addresses=tuple(_address_order(each, nodes) for each in fields["addresses"].items()),
+        addresses=addresses,
         subnet=fields["subnet"].member(SubnetRule, SubnetRule.PREFER),
         failback=fields["failback"].member(Failback, Failback.AUTO),
         refresh_seconds=fields["refresh_seconds"].seconds(),
         draining=fields["draining"].flag(),
     )
+    return Received(version, part, orders)
 
 
-def read_report(line: bytes) -> tuple[int, Report]:
-    """Return the version and the report of a line.
+def read_report(line: bytes, last: Received[Report] | None = None) -> Received[Report]:
+    """Return the report as it is with a line.
+
+    Args:
+        line: as it came.
+        last: what came before it on the same connection, None when nothing did.
 
     Raises:
         OrdersError: where the line is wrong, and what would be right.
     """
-    version, fields = _read(line, "report")
-    return version, Report(
+    version, part, fields = fields_of(line, "report", last)
+    rows = {
+        row.address(): _address_report(row.address(), each)
+        for row, each in fields["addresses"].rows()
+    }
+    part, addresses = _applied(rows, part, {} if last is None else last.document.addresses)
+    report = Report(
         node=fields["node"].text(),
-        addresses=tuple(_address_report(each) for each in fields["addresses"].items()),
+        addresses=addresses,
         interfaces=tuple(
             InterfaceReport(
                 name=each["name"].text(),
@@ -133,144 +173,82 @@ def read_report(line: bytes) -> tuple[int, Report]:
             )
             for each in fields["foreign"].items()
         ),
-        counters=tuple(_counter(each) for each in fields["counters"].items()),
     )
+    return Received(version, part, report)
 
 
-class _Field:
-    """A value in a document, with its place for messages."""
-
-    def __init__(self, value: object, path: str) -> None:
-        self._value = value
-        self._path = path
-
-    def __getitem__(self, name: str) -> "_Field":
-        if not isinstance(self._value, Mapping):
-            self.wrong("an object")
-        return _Field(self._value.get(name), f"{self._path}.{name}")
-
-    @property
-    def given(self) -> bool:
-        """Whether there is a value."""
-        return self._value is not None
-
-    def items(self) -> Sequence["_Field"]:
-        """Return the items of a list; none of one that is not there."""
-        if self._value is None:
-            return ()
-        if not isinstance(self._value, list):
-            self.wrong("a list")
-        return [_Field(each, f"{self._path}[{i}]") for i, each in enumerate(self._value)]
-
-    def text(self, default: str | None = None) -> str:
-        """Return a text."""
-        value = default if self._value is None else self._value
-        return value if isinstance(value, str) else self.wrong("a text")
-
-    def flag(self) -> bool:
-        """Return true or false; false where it is not there."""
-        value = False if self._value is None else self._value
-        return value if isinstance(value, bool) else self.wrong("true or false")
-
-    def number(self) -> int:
-        """Return a whole number, at least 0."""
-        value = self._value
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            self.wrong("a whole number")
-        return value
-
-    def whole_numbers(self, *, below: int) -> Sequence[int] | None:
-        """Return a list of numbers from 0 to below a bound; None: it is something else."""
-        value = self._value
-        if not isinstance(value, list):
-            return None
-        right = all(type(each) is int and 0 <= each < below for each in value)
-        return value if right else None
-
-    def seconds(self) -> float | None:
-        """Return a time, None where it is not there."""
-        value = self._value
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            self.wrong("a number above 0")
-        return float(value)
-
-    def member(self, kind: type[E], default: E | None = None) -> E:
-        """Return a member of an enumeration; the default for one that is newer than we are."""
-        try:
-            return kind(self.text("" if default is None else default.value))
-        except ValueError:
-            return default or self.wrong(" or ".join(kind))
-
-    def address(self) -> Address:
-        """Return an address."""
-        return self.made(ip_address, "an address")
-
-    def made(self, make: Callable[[str], T], right: str) -> T:
-        """Return what is made of a text."""
-        try:
-            return make(self.text())
-        except ValueError:
-            self.wrong(right)
-
-    def wrong(self, right: str) -> NoReturn:
-        """Say what would be right here."""
-        shown = repr(self._value)[:60]
-        raise OrdersError(f"{self._path}: {shown}: {right} was expected")
+def _told(addresses: Mapping[Address, About], part: Part) -> Mapping[Address, About | None]:
+    """Return what a line says of addresses; None: they are gone."""
+    if part.since is None or part.addresses is None:
+        return {**addresses}
+    return {address: addresses.get(address) for address in part.addresses}
 
 
-def _line(kind: str, document: Mapping[str, object]) -> bytes:
-    text = json.dumps({"version": VERSION, kind: document}, separators=(",", ":"))
-    return text.encode() + b"\n"
+def _applied(
+    rows: Mapping[Address, About | None], part: Part, before: Mapping[Address, About]
+) -> tuple[Part, Mapping[Address, About]]:
+    """Return what a line says of addresses together with what was known before."""
+    known = {} if part.since is None else dict(before)
+    for address, row in rows.items():
+        if row is not None:
+            known[address] = row
+        else:
+            known.pop(address, None)
+    return (part if part.since is None else replace(part, addresses=rows.keys())), known
 
 
-def _read(line: bytes, kind: str) -> tuple[int, _Field]:
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise OrdersError(f"{kind}: no JSON document: {line[:60]!r}") from error
-    root = _Field(document, "document")
-    version, fields = root["version"].number(), root[kind]
-    fields["node"].text()  # the document is there
-    return version, fields
+def _slate(field: Field, nodes: tuple[str, ...]) -> Slate:
+    made = Slate(tuple(_named(tier, nodes) for tier in field.items()))
+    return _SLATES.setdefault(made, made)
 
 
-def _address_order(field: _Field, nodes: tuple[str, ...]) -> AddressOrder:
-    interfaces = field["interfaces"]
-    named = frozenset(each.text() for each in interfaces.items())
-    return AddressOrder(
-        address=field["address"].address(),
-        candidates=_candidates(field["candidates"], nodes),
-        interfaces=named if interfaces.given else None,
-    )
-
-
-def _candidates(field: _Field, nodes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return who is counted; there are fifty times as many as addresses, so all at once."""
+def _named(field: Field, nodes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return who is counted; there may be a thousand, so all at once."""
     numbers = field.whole_numbers(below=len(nodes))
     if numbers is not None:
         return tuple([nodes[number] for number in numbers])
     return tuple(_node(each, nodes) for each in field.items())  # says which one is wrong
 
 
-def _node(field: _Field, nodes: tuple[str, ...]) -> str:
+def _node(field: Field, nodes: tuple[str, ...]) -> str:
     number = field.number()
     return nodes[number] if number < len(nodes) else field.wrong(f"a number below {len(nodes)}")
 
 
-def _address_report(field: _Field) -> AddressReport:
-    return AddressReport(
-        address=field["address"].address(),
-        role=field["role"].member(Role),
-        interfaces=tuple(each.text() for each in field["interfaces"].items()),
-        why=field["why"].text(""),
+def _address_order(
+    address: Address, field: Field, slates: tuple[Slate, ...], nodes: tuple[str, ...]
+) -> AddressOrder | None:
+    if not field.given:
+        return None
+    if not field.is_list:  # version 1
+        order = _named(field["candidates"], nodes)
+        slate = Slate(tuple((node,) for node in order))
+        return AddressOrder(address=address, slate=slate, interfaces=_names(field["interfaces"]))
+    number, by, interfaces = field.parts(3)
+    if number.number() >= len(slates):
+        number.wrong(f"a number below {len(slates)}")
+    return AddressOrder(
+        address=address,
+        slate=slates[number.number()],
+        by=by.address() if by.given else None,
+        interfaces=_names(interfaces),
     )
 
 
-def _counter(field: _Field) -> tuple[str, str, int]:
-    parts = field.items()
-    if len(parts) != 3:
-        field.wrong("name, label and count")
-    name, label, count = parts
-    return name.text(), label.text(), count.number()
+def _names(field: Field) -> frozenset[str] | None:
+    return frozenset(each.text() for each in field.items()) if field.given else None
+
+
+def _address_report(address: Address, field: Field) -> AddressReport | None:
+    if not field.given:
+        return None
+    if field.is_list:
+        role, interfaces, why = field.parts(3)
+    else:  # version 1
+        role, interfaces, why = field["role"], field["interfaces"], field["why"]
+    return AddressReport(
+        address=address,
+        role=role.member(Role),
+        interfaces=tuple(each.text() for each in interfaces.items()),
+        why=why.text(""),
+    )

@@ -9,7 +9,7 @@ another thread.
 import selectors
 import socket
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,7 +20,7 @@ from exabgp_metallb.adapters.layer2.socket import PacketSocket, error_word
 from exabgp_metallb.adapters.layer2.wire import Count, Listener
 from exabgp_metallb.decisions.answer import announcements, answer, asked
 from exabgp_metallb.errors import WireError
-from exabgp_metallb.values.addresses import Address, Family
+from exabgp_metallb.values.addresses import Address, Family, family_of
 from exabgp_metallb.values.interfaces import Interface
 from exabgp_metallb.values.l2 import (
     Claim,
@@ -77,15 +77,39 @@ class Segments:
         """All interfaces of the node, by index."""
         return self._interfaces.by_index
 
-    def watch(self, places: Mapping[int, Collection[Address]]) -> None:
-        """Listen on these interfaces for these addresses from now on, and for nothing else."""
-        for index in sorted(self._segments.keys() - places.keys()):
+    def watch(self, index: int, address: Address) -> None:
+        """Listen on an interface for an address from now on."""
+        segment = self._segments.get(index) or self._open(index)
+        if segment is None or address.packed in segment.watched:
+            return
+        family = family_of(address)
+        segment.watched.add(address.packed)
+        segment.families[family] += 1
+        self._hear(segment, family)
+        if family is Family.IPV6:
+            group = solicited_node_group(address.packed)
+            segment.groups[group] += 1
+            self._groups.join(index, group)
+
+    def ignore(self, index: int, address: Address) -> None:
+        """Listen for an address on an interface no longer, and answer for it no more either."""
+        segment = self._segments.get(index)
+        if segment is None or address.packed not in segment.watched:
+            return
+        family = family_of(address)
+        segment.watched.remove(address.packed)
+        segment.answers.pop(address.packed, None)
+        segment.families[family] -= 1
+        if not segment.families[family]:
+            self._deafen(segment, family)
+        if family is Family.IPV6:
+            group = solicited_node_group(address.packed)
+            segment.groups[group] -= 1
+            if not segment.groups[group]:
+                del segment.groups[group]
+                self._groups.leave(index, group)
+        if not segment.watched:
             self._close(index)
-        for index in sorted(places):
-            watched = frozenset(address.packed for address in places[index])
-            segment = self._segments.get(index) or self._open(index)
-            if segment is not None:
-                self._listen(segment, watched)
 
     def answer(self, index: int, address: Address, state: TagState) -> None:
         """Answer for an address that is watched on an interface, saying so in the tag."""
@@ -156,19 +180,6 @@ class Segments:
         segment = self._segments[index] = _Segment(interface, self._node)
         return segment
 
-    def _listen(self, segment: "_Segment", watched: frozenset[Packed]) -> None:
-        """Have a segment's sockets and groups fit the addresses that are watched on it."""
-        segment.watched = watched
-        for packed in segment.answers.keys() - watched:
-            del segment.answers[packed]
-        for family, length in ((Family.IPV4, 4), (Family.IPV6, 16)):
-            if any(len(packed) == length for packed in watched):
-                self._hear(segment, family)
-            else:
-                self._ignore(segment, family)
-        groups = {solicited_node_group(packed) for packed in watched if len(packed) == 16}
-        self._groups.set(segment.interface.index, groups)
-
     def _hear(self, segment: "_Segment", family: Family) -> None:
         if family in segment.sockets:
             return
@@ -181,7 +192,7 @@ class Segments:
         read = partial(self._read, segment, sock)
         self._selector.register(sock, selectors.EVENT_READ, read)
 
-    def _ignore(self, segment: "_Segment", family: Family) -> None:
+    def _deafen(self, segment: "_Segment", family: Family) -> None:
         sock = segment.sockets.get(family)
         if sock is not None:
             self._count_lost(segment)
@@ -190,9 +201,11 @@ class Segments:
             sock.close()
 
     def _close(self, index: int) -> None:
-        segment = self._segments[index]
-        self._listen(segment, frozenset())
-        del self._segments[index]
+        segment = self._segments.pop(index)
+        for family in list(segment.sockets):
+            self._deafen(segment, family)
+        for group in segment.groups:
+            self._groups.leave(index, group)
 
     def _count_lost(self, segment: "_Segment") -> None:
         lost = sum(sock.lost() for sock in segment.sockets.values())
@@ -257,7 +270,9 @@ class _Segment:
 
     interface: Interface
     node: bytes
-    watched: frozenset[Packed] = frozenset()
+    watched: set[Packed] = field(default_factory=set)
+    families: Counter[Family] = field(default_factory=Counter)  # of what is watched
+    groups: Counter[Packed] = field(default_factory=Counter)  # the same, of IPv6
     answers: dict[Packed, TagState] = field(default_factory=dict)
     sockets: dict[Family, PacketSocket] = field(default_factory=dict)
     forms: dict[TagState, Forms] = field(init=False)

@@ -1,6 +1,6 @@
 """The segments that a node is on: what is heard there, answered at once, and said."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from exabgp_metallb.values.addresses import Address
@@ -39,15 +39,15 @@ class Wire(Protocol):
     def interfaces(self) -> Mapping[int, Interface]:
         """All interfaces of the node, by index."""
 
-    def watch(self, places: Mapping[int, Collection[Address]]) -> None:
-        """Listen on these interfaces for these addresses from now on, and for nothing else.
+    def watch(self, index: int, address: Address) -> None:
+        """Listen on an interface for an address from now on.
 
-        What is no longer watched is no longer answered either. A node has many interfaces that
-        answer for nothing, one for each pod; those cost nothing as long as they are not named.
-
-        Args:
-            places: the addresses by index of the interface.
+        A node has many interfaces that answer for nothing, one for each pod; those cost nothing as
+        long as nothing is watched on them.
         """
+
+    def ignore(self, index: int, address: Address) -> None:
+        """Listen for an address on an interface no longer, and answer for it no more either."""
 
     def answer(self, index: int, address: Address, state: TagState) -> None:
         """Answer for an address that is watched on an interface, saying so in the tag."""

@@ -130,6 +130,7 @@ class _Program:
         self._named = frozenset(options.interface) if options.interface else None
         self._state = TagState[options.state]
         self._silent = options.silent
+        self._places: set[tuple[int, Address]] = set()
         self._selector = selectors.DefaultSelector()
         self._wire = Segments(self._selector, options.node, self)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._orders)
@@ -155,15 +156,19 @@ class _Program:
         """Answer where it is due now, and print where that is."""
         interfaces = self._wire.interfaces
         found = {address: self._verdicts(address) for address in self._addresses}
-        places: dict[int, list[Address]] = {}
-        for address, by_index in found.items():
-            for index, verdict in by_index.items():
-                if verdict.standing is not Standing.NOT:
-                    places.setdefault(index, []).append(address)
-        self._wire.watch(places)
-        for index, addresses in () if self._silent else places.items():
-            for address in addresses:
+        places = {
+            (index, address)
+            for address, by_index in found.items()
+            for index, verdict in by_index.items()
+            if verdict.standing is not Standing.NOT
+        }
+        for index, address in self._places - places:
+            self._wire.ignore(index, address)
+        for index, address in places:
+            self._wire.watch(index, address)
+            if not self._silent:
                 self._wire.answer(index, address, self._state)
+        self._places = places
         _tell(
             interfaces={each.name: report(each).why for each in interfaces.values()},
             verdicts={

@@ -73,9 +73,7 @@ class Responder:
 
     def seen(self, address: Address) -> AddressReport | None:
         """Return what it reports of an address."""
-        found = self.report
-        rows = () if found is None else found.addresses
-        return next((each for each in rows if each.address == address), None)
+        return None if self.report is None else self.report.addresses.get(address)
 
     def wait_report(self, wanted: Callable[[Report], object], what: str) -> Report:
         """Wait for a report."""
@@ -139,7 +137,7 @@ class Responder:
         path = self.daemon.output
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def _heard(self, report: Report | None) -> None:
+    def _heard(self, report: Report | None, _touched: object) -> None:
         self.report = report
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exabgp_metallb.adapters import unix
+from exabgp_metallb.adapters.layer2.document import Part, Received
 from exabgp_metallb.adapters.layer2.orders import OrdersClient, OrdersFile, OrdersServer
 from exabgp_metallb.adapters.layer2.orders_text import (
     orders_line,
@@ -23,7 +24,9 @@ from exabgp_metallb.adapters.layer2.orders_text import (
     read_report,
     report_line,
 )
-from exabgp_metallb.errors import OrdersError
+from exabgp_metallb.adapters.layer2.serials import MOST, Serials
+from exabgp_metallb.errors import OrdersError, OrdersGapError
+from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.orders import (
     AddressOrder,
     AddressReport,
@@ -33,7 +36,9 @@ from exabgp_metallb.values.orders import (
     Orders,
     Report,
     Role,
+    Slate,
     SubnetRule,
+    by_address,
 )
 from tests.integration.lab.waiting import wait_for
 
@@ -41,6 +46,9 @@ SECONDS = 30.0
 
 names = st.text(min_size=1, max_size=8)
 addresses = st.ip_addresses()
+slates = st.lists(st.lists(names, min_size=1, max_size=3).map(sorted).map(tuple), max_size=3).map(
+    lambda tiers: Slate(tuple(tiers))
+)
 every_orders = st.builds(
     Orders,
     node=names,
@@ -48,11 +56,12 @@ every_orders = st.builds(
         st.builds(
             AddressOrder,
             address=addresses,
-            candidates=st.lists(names, max_size=4).map(tuple),
+            slate=slates,
+            by=st.none() | addresses,
             interfaces=st.none() | st.frozensets(names, max_size=3),
         ),
         max_size=4,
-    ).map(tuple),
+    ).map(by_address),
     subnet=st.sampled_from(SubnetRule),
     failback=st.sampled_from(Failback),
     refresh_seconds=st.none() | st.floats(min_value=1, max_value=1e6),
@@ -70,23 +79,31 @@ every_report = st.builds(
             why=names,
         ),
         max_size=3,
-    ).map(tuple),
+    ).map(by_address),
     interfaces=st.lists(
         st.builds(InterfaceReport, name=names, usable=st.booleans(), why=names), max_size=3
     ).map(tuple),
     foreign=st.lists(
         st.builds(ForeignClaim, address=addresses, mac=names, interface=names), max_size=3
     ).map(tuple),
-    counters=st.lists(st.tuples(names, names, st.integers(min_value=0)), max_size=3).map(tuple),
 )
+NODES = Slate((("n1", "n2"),))
 
 
 def orders(*texts: str, node: str = "n1") -> Orders:
     """Return orders for addresses."""
     return Orders(
         node=node,
-        addresses=tuple(
-            AddressOrder(address=ip_address(each), candidates=("n1", "n2")) for each in texts
+        addresses=by_address(AddressOrder(address=ip_address(a), slate=NODES) for a in texts),
+    )
+
+
+def report(*texts: str) -> Report:
+    """Return a report of addresses that are answered."""
+    return Report(
+        node="n1",
+        addresses=by_address(
+            AddressReport(address=ip_address(text), role=Role.OWNER) for text in texts
         ),
     )
 
@@ -96,7 +113,7 @@ def test_orders_come_back_from_a_line(given_orders: Orders) -> None:
     """One line, whatever is in them."""
     line = orders_line(given_orders)
     assert line.count(b"\n") == 1
-    assert read_orders(line) == (1, given_orders)
+    assert read_orders(line) == Received(2, Part(), given_orders)
 
 
 @given(every_report)
@@ -104,15 +121,90 @@ def test_a_report_comes_back_from_a_line(report: Report) -> None:
     """As orders do."""
     line = report_line(report)
     assert line.count(b"\n") == 1
-    assert read_report(line) == (1, report)
+    assert read_report(line) == Received(2, Part(), report)
+
+
+@given(every_orders, every_orders, st.lists(addresses, max_size=2))
+def test_what_is_different_makes_new_orders_of_the_last(
+    last: Orders, newest: Orders, same: list[Address]
+) -> None:
+    """Also where more is told than differs."""
+    before = read_orders(orders_line(last, Part(7)))
+    touched = {*last.addresses, *newest.addresses, *same}
+    received = read_orders(orders_line(newest, Part(9, 7, list(touched))), before)
+    assert received.document == newest
+    assert received.part.serial == 9
+    assert received.part.addresses is not None
+    assert set(received.part.addresses) == touched
+
+
+def test_a_difference_from_what_did_not_come_is_a_gap() -> None:
+    """Only all of it helps then."""
+    line = orders_line(orders("10.0.0.1"), Part(9, 7, [ip_address("10.0.0.1")]))
+    for last in (None, read_orders(orders_line(orders(), Part(8)))):
+        with pytest.raises(OrdersGapError):
+            read_orders(line, last)
+
+
+def test_a_thousand_addresses_have_their_candidates_once() -> None:
+    """What grows is the number of addresses; and the slate is one object, however often it came."""
+    many = [f"10.0.{n // 256}.{n % 256}" for n in range(1000)]
+    slate = Slate((tuple(f"node-{n}" for n in range(1000)),))
+    wanted = Orders(
+        node="n1",
+        addresses=by_address(AddressOrder(address=ip_address(a), slate=slate) for a in many),
+    )
+    line = orders_line(wanted)
+    assert len(line) < 64 * 1024
+    found = [read_orders(line).document.addresses for _ in range(2)]
+    assert len({id(order.slate) for each in found for order in each.values()}) == 1
+
+
+def test_documents_of_version_1_are_read() -> None:
+    """A speaker of the release before, a responder of it, and what that kept on its disk."""
+    address = {"address": "10.0.0.1", "candidates": [1, 0], "interfaces": ["eth0"]}
+    fields = {"node": "n1", "nodes": ["n1", "n2"], "addresses": [address], "draining": True}
+    line = json.dumps({"version": 1, "orders": fields}).encode()
+    order = AddressOrder(
+        address=ip_address("10.0.0.1"),
+        slate=Slate((("n2",), ("n1",))),
+        interfaces=frozenset({"eth0"}),
+    )
+    wanted = Orders(node="n1", addresses=by_address([order]), draining=True)
+    assert read_orders(line) == Received(1, Part(), wanted)
+    address = {"address": "10.0.0.1", "role": "owner", "interfaces": ["eth0"], "why": ""}
+    fields = {"node": "n1", "addresses": [address], "counters": [["requests", "", 7]]}
+    line = json.dumps({"version": 1, "report": fields}).encode()
+    there = AddressReport(address=order.address, role=Role.OWNER, interfaces=("eth0",))
+    assert read_report(line) == Received(
+        1, Part(), Report(node="n1", addresses=by_address([there]))
+    )
+
+
+@given(every_orders)
+def test_readers_of_version_1_keep_what_they_have(given_orders: Orders) -> None:
+    """They take a list of addresses; of none at all they would give up everything."""
+    for part in (Part(7), Part(9, 7, list(given_orders.addresses)), Part(9, 7, [])):
+        document = json.loads(orders_line(given_orders, part))
+        assert isinstance(document["orders"]["addresses"], dict)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"addresses": [{"address": "10.0.0.300"}]}, "document.orders.addresses[0].address: "),
-        ({"addresses": {}}, "document.orders.addresses: {}: a list was expected"),
+        ({"addresses": {"x": []}}, "document.orders.addresses.x: 'x': an address was expected"),
+        ({"addresses": 7}, "document.orders.addresses: 7: an object was expected"),
         ({"addresses": [7]}, "document.orders.addresses[0]: 7: an object was expected"),
+        ({"addresses": {"::1": [0]}}, "document.orders.addresses.::1: [0]: a list of 3 was"),
+        (
+            {"slates": [[]], "addresses": {"::1": [1, None, None]}},
+            "addresses.::1[0]: 1: a number below 1 was expected",
+        ),
+        (
+            {"nodes": ["n1"], "slates": [[[0, 1]]], "addresses": {}},
+            "slates[0][0][1]: 1: a number below 1 was expected",
+        ),
         ({"node": None}, "document.orders.node: None: a text was expected"),
         ({"draining": "yes"}, "document.orders.draining: 'yes': true or false was expected"),
         ({"refresh_seconds": 0}, "refresh_seconds: 0: a number above 0 was expected"),
@@ -151,9 +243,9 @@ def test_newer_and_older_sides_are_understood() -> None:
         "mood": "good",
         "orders": {"node": "n1", "colour": "red", "subnet": "perhaps", "failback": "sticky"},
     }
-    version, read = read_orders(json.dumps(newer).encode())
-    assert version == 9
-    assert read == Orders(node="n1", failback=Failback.STICKY)
+    received = read_orders(json.dumps(newer).encode())
+    assert received.version == 9
+    assert received.document == Orders(node="n1", failback=Failback.STICKY)
 
 
 class Speaker:
@@ -162,8 +254,11 @@ class Speaker:
     def __init__(self, path: Path) -> None:
         self.told: SimpleQueue[Report | None] = SimpleQueue()
         self.deaths: SimpleQueue[BaseException] = SimpleQueue()
-        self.server = OrdersServer(path, self.told.put, on_death=self.deaths.put)
+        self.server = OrdersServer(path, self._hear, on_death=self.deaths.put)
         self.server.start()
+
+    def _hear(self, report: Report | None, _touched: object) -> None:
+        self.told.put(report)
 
 
 class Listener:
@@ -173,7 +268,7 @@ class Listener:
         self.selector = selectors.DefaultSelector()
         self.heard: list[Orders] = []
         self.client = OrdersClient(
-            path, self.selector, lambda found, _line: self.heard.append(found)
+            path, self.selector, lambda found, _touched: self.heard.append(found)
         )
 
     def turn(self) -> None:
@@ -183,6 +278,10 @@ class Listener:
             return
         for key, _ in self.selector.select(0.01):
             key.data()
+
+    def wait_connected(self) -> None:
+        """Turn until there is a connection."""
+        wait_for(lambda: not self.alone(), SECONDS, "a connection")
 
     def alone(self) -> bool:
         """Turn, and tell whether the speaker is gone."""
@@ -221,7 +320,6 @@ def test_who_connects_is_sent_the_newest_and_each_newer_one(speaker: Speaker, pa
     speaker.server.send(orders("10.0.0.2"))
     one, two = Listener(path), Listener(path)
     one.wait(orders("10.0.0.2"))
-    assert one.heard == [orders("10.0.0.2")]
     two.wait(orders("10.0.0.2"))
     speaker.server.send(orders("10.0.0.3"))
     one.wait(orders("10.0.0.3"))
@@ -233,8 +331,8 @@ def test_who_connects_is_sent_the_newest_and_each_newer_one(speaker: Speaker, pa
 def test_reports_reach_the_speaker_and_its_end_does(speaker: Speaker, path: Path) -> None:
     """The last one that was not sent, first."""
     listener = Listener(path)
-    listener.client.report(Report(node="n1", counters=(("old", "", 1),)))
-    newest = Report(node="n1", counters=(("new", "", 1),))
+    listener.client.report(report("10.0.0.7"))
+    newest = report("10.0.0.8")
     listener.client.report(newest)
     speaker.server.send(orders("10.0.0.1"))
     listener.wait(orders("10.0.0.1"))
@@ -248,16 +346,102 @@ def test_a_responder_outlives_its_speaker(path: Path) -> None:
     listener = Listener(path)
     listener.turn()
     assert not listener.client.connected
-    report = Report(node="n1")
-    listener.client.report(report)
+    said = report("10.0.0.7")
+    listener.client.report(said)
     for text in ("10.0.0.1", "10.0.0.2"):
         speaker = Speaker(path)
         speaker.server.send(orders(text))
         listener.wait(orders(text))
-        assert speaker.told.get(timeout=SECONDS) == report
+        assert speaker.told.get(timeout=SECONDS) == said
         speaker.server.stop()
         wait_for(listener.alone, SECONDS, "its end")
-    assert listener.heard == [orders("10.0.0.1"), orders("10.0.0.2")]
+    assert listener.heard[-1] == orders("10.0.0.2")
+
+
+changed_texts = st.lists(st.sets(st.sampled_from(["10.0.0.1", "10.0.0.2", "::1"])), max_size=8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(changed_texts, st.data())
+def test_both_ends_come_to_the_newest_by_differences(
+    versions: list[set[str]], data: st.DataObject
+) -> None:
+    """At whatever pace lines are sent, and over new connections."""
+    serials, newest = Serials(), orders()
+    serials.note(None)
+    received: Received[Orders] | None = None
+    for texts in [*versions, {"10.0.0.9"}]:
+        before, newest = newest, orders(*texts)
+        serials.note({*before.addresses} ^ {*newest.addresses})
+        if data.draw(st.booleans()):
+            received = None if data.draw(st.integers(0, 4)) == 0 else received
+            part = serials.part(None if received is None else received.part.serial)
+            assert part is not None
+            received = read_orders(orders_line(newest, part), received)
+            assert received.document == newest
+            assert serials.part(received.part.serial) is None
+
+
+def test_who_lacks_too_much_is_told_everything() -> None:
+    """What changed is not remembered for ever."""
+    serials = Serials()
+    first = serials.serial
+    serials.note([ip_address("10.0.0.1")])
+    known = serials.part(first)
+    assert known is not None
+    assert known == Part(1, 0, [ip_address("10.0.0.1")])
+    serials.note([ip_address(n) for n in range(MOST)])
+    assert serials.part(first) == serials.part(1) == Part(2)
+    assert serials.part(2) is None
+
+
+def test_one_change_of_many_addresses_is_a_short_line(speaker: Speaker, path: Path) -> None:
+    """To who has the rest."""
+    many = [f"10.0.{n // 256}.{n % 256}" for n in range(5000)]
+    speaker.server.send(orders(*many))
+    with socket.socket(socket.AF_UNIX) as stream:
+        with unix.short(path) as address:
+            stream.connect(address)
+        stream.settimeout(SECONDS)
+        with stream.makefile("rb") as file:
+            whole = read_orders(file.readline())
+            speaker.server.send(orders(*many, "192.0.2.1"), [ip_address("192.0.2.1")])
+            line = file.readline()
+    assert len(line) < 1000
+    assert read_orders(line, whole).document == orders(*many, "192.0.2.1")
+
+
+def test_a_line_that_cannot_be_read_costs_the_responder_nothing(path: Path) -> None:
+    """Its orders stand; it hangs up at the difference from that line, and is told all of it."""
+    listener = Listener(path)
+    first = orders_line(orders("10.0.0.1"), Part(1))
+    broken = b'{"version": 9, "serial": 2, "orders": {"node": "n1", "addresses": 7}}\n'
+    lines = [first, broken, orders_line(orders("10.0.0.2"), Part(3, 2, []))]
+    with unix.listen(path) as server:
+        server.settimeout(SECONDS)
+        listener.turn()
+        stream, _ = server.accept()
+        with stream:
+            stream.sendall(b"".join(lines))
+            wait_for(listener.alone, SECONDS, "its end")
+        assert listener.heard == [orders("10.0.0.1")]
+        listener.wait_connected()
+        stream, _ = server.accept()
+        with stream:
+            stream.sendall(orders_line(orders("10.0.0.2"), Part(3)))
+            listener.wait(orders("10.0.0.2"))
+    listener.client.close()
+
+
+def test_a_gap_in_reports_ends_the_connection(speaker: Speaker, path: Path) -> None:
+    """The responder connects again, and tells all of it."""
+    with socket.socket(socket.AF_UNIX) as stream:
+        with unix.short(path) as address:
+            stream.connect(address)
+        stream.settimeout(SECONDS)
+        stream.sendall(report_line(report("10.0.0.1"), Part(4, 3, [])))
+        assert stream.recv(1) == b""
+    assert speaker.told.get(timeout=SECONDS) is None
 
 
 def test_a_responder_that_reads_nothing_blocks_nobody(speaker: Speaker, path: Path) -> None:
@@ -273,9 +457,9 @@ def test_a_responder_that_reads_nothing_blocks_nobody(speaker: Speaker, path: Pa
         other.wait(orders(*many, "192.0.2.49"))
         hung.settimeout(SECONDS)
         with hung.makefile("rb") as file:
-            lines = 1
-            while read_orders(file.readline())[1] != orders(*many, "192.0.2.49"):
-                lines += 1
+            lines, last = 1, read_orders(file.readline())
+            while last.document != orders(*many, "192.0.2.49"):
+                lines, last = lines + 1, read_orders(file.readline(), last)
         assert lines < 10
         other.client.close()
 
@@ -301,7 +485,7 @@ def test_the_socket_is_for_owner_and_group(speaker: Speaker, path: Path) -> None
 def test_a_thread_that_dies_is_told_of(path: Path) -> None:
     """Nobody would notice it else: the responders go on by their last orders."""
 
-    def fails(_report: Report | None) -> None:
+    def fails(_report: Report | None, _touched: object) -> None:
         raise RuntimeError("nobody foresaw this")
 
     deaths: SimpleQueue[BaseException] = SimpleQueue()
@@ -326,7 +510,9 @@ def test_strangers_are_turned_away(path: Path, group: int | None, *, taken: bool
         pytest.skip("becoming another user needs root")
     told: SimpleQueue[Report | None] = SimpleQueue()
     deaths: SimpleQueue[BaseException] = SimpleQueue()
-    server = OrdersServer(path, told.put, on_death=deaths.put, group=group)
+    server = OrdersServer(
+        path, lambda found, _touched: told.put(found), on_death=deaths.put, group=group
+    )
     server.start()
     server.send(orders("10.0.0.1"))
     path.chmod(0o666)
@@ -353,7 +539,7 @@ def test_orders_on_disk_come_back(tmp_path: Path) -> None:
     file = OrdersFile(tmp_path / "orders.json")
     assert file.read() is None
     for number in range(20):
-        file.write(orders_line(orders(f"10.0.0.{number}")))
+        file.write(orders(f"10.0.0.{number}"))
     file.close()
     again = OrdersFile(tmp_path / "orders.json")
     assert again.read() == orders("10.0.0.19")
@@ -365,6 +551,6 @@ def test_orders_on_disk_come_back(tmp_path: Path) -> None:
 def test_a_disk_that_takes_nothing_is_survived(tmp_path: Path) -> None:
     """The responder answers all the same."""
     file = OrdersFile(tmp_path / "missing" / "orders.json")
-    file.write(orders_line(orders("10.0.0.1")))
+    file.write(orders("10.0.0.1"))
     file.close()
     assert file.read() is None

@@ -22,7 +22,8 @@ from exabgp_metallb.values.l2 import (
     TagState,
     node_hash,
 )
-from exabgp_metallb.values.orders import AddressOrder, Failback, Orders
+from exabgp_metallb.values.orders import Failback, Orders, by_address
+from tests.orders import in_order
 
 LINK = 7  # the index of every node's interface
 LATENCY = 0.0005
@@ -96,7 +97,7 @@ class Segment:
         mine = sorted((a for a, nodes in self.orders.items() if name in nodes), key=int)
         orders = Orders(
             node=name,
-            addresses=tuple(AddressOrder(address=a, candidates=self.orders[a]) for a in mine),
+            addresses=by_address(in_order(a, *self.orders[a]) for a in mine),
             failback=self.failback,
         )
         places = dict.fromkeys(mine, (Place(LINK, mac, name in self.weak),))
@@ -144,8 +145,8 @@ class Segment:
     def reorder(self, name: str, *candidates: str) -> None:
         """Give a node other candidates for all addresses; none: no addresses."""
         orders = self.nodes[name].orders
-        addresses = tuple(replace(each, candidates=candidates) for each in orders.addresses)
-        self.order(name, replace(orders, addresses=addresses if candidates else ()))
+        addresses = by_address(in_order(each, *candidates) for each in orders.addresses)
+        self.order(name, replace(orders, addresses=addresses if candidates else {}))
 
     def happen(self, what: str, name: str) -> None:
         """Let something happen to a node, if it can; see the methods."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exabgp_metallb.decisions.candidates import candidates
 from exabgp_metallb.decisions.elect import ElectionTable, election_table
 from exabgp_metallb.decisions.electorate import ClusterView
 from exabgp_metallb.decisions.preconditions import EXCLUDE_LABEL
@@ -24,7 +25,7 @@ from exabgp_metallb.values.objects import (
     Service,
     TrafficPolicy,
 )
-from exabgp_metallb.values.orders import AddressOrder
+from exabgp_metallb.values.orders import AddressOrder, Slate
 from exabgp_metallb.values.reasons import Reason, Refused
 from exabgp_metallb.values.snapshot import Snapshot
 from tests import strategies
@@ -490,7 +491,7 @@ def test_interfaces(ads: list[L2Advertisement], interfaces: dict[str, str | None
         expected = None if names is None else frozenset(names.split())
         assert table.interfaces(IP, node) == expected
         assert table.order_for(IP, node) == AddressOrder(
-            address=IP, candidates=("iris2", "iris1"), interfaces=expected
+            address=IP, slate=Slate((("iris1", "iris2"),)), interfaces=expected
         )
 
 
@@ -523,7 +524,9 @@ def test_a_draining_node_is_the_last_of_its_own_candidates_only() -> None:
     """It answers until another one does; nobody else counts on it."""
     table = of_node(draining=True)(Scene()).table()
     own, other = table.order_for(IP, "iris2"), table.order_for(IP, "iris1")
-    assert (own and own.candidates, other and other.candidates) == (("iris1", "iris2"), ("iris1",))
+    assert own is not None
+    assert other is not None
+    assert (candidates(own), candidates(other)) == (("iris1", "iris2"), ("iris1",))
 
 
 # Properties.

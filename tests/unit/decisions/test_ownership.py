@@ -333,7 +333,7 @@ def test_an_interface_that_goes_away_takes_its_addresses_along() -> None:
     places = segment.nodes["a"].places
     segment.place("a", {})
     assert segment.owners(VIP) == []
-    assert not list(segment.nodes["a"].ownership.phases())
+    assert segment.nodes["a"].ownership.phase(LINK, VIP) is None
     segment.run(1)
     assert segment.owners(VIP) == ["b"]
     segment.fate = lambda _s, _r: (LATENCY,)
@@ -458,12 +458,19 @@ def test_alone_for_hours(*, draining: bool) -> None:
 def test_listening_and_standing_by_show() -> None:
     """What the report is made of."""
     segment = one()
-    assert {phase for node in segment.nodes.values() for *_, phase in node.ownership.phases()} == {
-        Phase.LISTENING
-    }
+
+    def phases() -> dict[str, Phase | None]:
+        return {n.name: n.ownership.phase(LINK, VIP) for n in segment.nodes.values()}
+
+    assert phases() == dict.fromkeys("abc", Phase.LISTENING)
     segment.run(10)
-    phases = {n.name: phase for n in segment.nodes.values() for *_, phase in n.ownership.phases()}
-    assert phases == {"a": Phase.OWNER, "b": Phase.STANDBY, "c": Phase.STANDBY}
+    assert phases() == {"a": Phase.OWNER, "b": Phase.STANDBY, "c": Phase.STANDBY}
+    ownership = segment.nodes["b"].ownership
+    assert list(ownership.take_moved()) == [VIP]
+    assert not ownership.moved
+    segment.kill("a")
+    segment.run(10)
+    assert list(ownership.take_moved()) == [VIP]
 
 
 def test_an_event_costs_the_same_for_any_number_of_addresses() -> None:

@@ -1,12 +1,13 @@
 """The part of a speaker for layer 2: orders out, reports in, and what is told of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from exabgp_metallb.decisions.candidates import candidates
 from exabgp_metallb.decisions.drain import Goal, Phase
 from exabgp_metallb.parsing.inventory import Inventory
 from exabgp_metallb.programs.layer2 import (
@@ -18,6 +19,7 @@ from exabgp_metallb.programs.layer2 import (
 )
 from exabgp_metallb.programs.node_routes import NodeRoutes
 from exabgp_metallb.programs.parts import Call
+from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.objects import ObjectName
 from exabgp_metallb.values.orders import (
     AddressOrder,
@@ -28,7 +30,9 @@ from exabgp_metallb.values.orders import (
     Orders,
     Report,
     Role,
+    Slate,
     SubnetRule,
+    by_address,
 )
 from exabgp_metallb.values.vitals import Layer2Vitals
 from tests.integration.manifests import (
@@ -64,8 +68,12 @@ class Responder:
     orders: list[Orders] = field(default_factory=list)
     stopped: bool = False
 
-    def send(self, orders: Orders) -> None:
+    def send(self, orders: Orders, touched: Collection[Address] | None = None) -> None:
         """Keep the orders."""
+        before = self.orders[-1].addresses if self.orders and touched is not None else {}
+        every = {*before, *orders.addresses}
+        changed = {a for a in every if before.get(a) != orders.addresses.get(a)}
+        assert touched is None or changed <= set(touched)
         self.orders.append(orders)
 
     def stop(self) -> None:
@@ -80,13 +88,14 @@ class Scene:
         self.routes = NodeRoutes(Inventory(), "node2")
         self.responder = Responder()
         self.calls: list[Call] = []
+        self.reported: Mapping[Address, AddressReport] = {}
         self.part = Layer2(
             "node2", self.calls.append, connect=self._connect, settings=settings or Layer2Settings()
         )
         self.follow(*objects)
 
     def _connect(self, listener: Listener) -> Responder:
-        self.listener: Callable[[Report | None], None] = listener
+        self.listener = listener
         return self.responder
 
     def follow(self, *objects: Object) -> list[Orders]:
@@ -98,11 +107,13 @@ class Scene:
 
     def report(self, *addresses: AddressReport, **fields: Any) -> None:  # noqa: ANN401 -- of Report
         """Let the responder report."""
-        self.hear(Report(node="node2", addresses=addresses, **fields))
+        touched = {*self.reported, *(each.address for each in addresses)}
+        self.reported = by_address(addresses)
+        self.hear(Report(node="node2", addresses=self.reported, **fields), touched)
 
-    def hear(self, report: Report | None) -> None:
+    def hear(self, report: Report | None, touched: Collection[Address] | None = None) -> None:
         """Let the responder say something, or be away."""
-        self.listener(report)
+        self.listener(report, touched)
         for call in self.calls:
             call(0.0)
         self.calls.clear()
@@ -128,13 +139,13 @@ def test_the_responder_gets_all_of_it() -> None:
     assert scene.responder.orders == [
         Orders(
             node="node2",
-            addresses=(
-                AddressOrder(
+            addresses={
+                IP: AddressOrder(
                     address=IP,
-                    candidates=("node2", "node1"),
+                    slate=Slate((("node1", "node2"),)),
                     interfaces=frozenset({"eth0", "eth1"}),
-                ),
-            ),
+                )
+            },
             subnet=SubnetRule.REQUIRE,
             failback=Failback.STICKY,
             refresh_seconds=60.0,
@@ -155,9 +166,9 @@ def test_orders_are_sent_when_they_differ() -> None:
     assert scene.follow(node("node1", "10.0.0.1", rack="x")) == []
     assert scene.follow(slice_of("web", "node2")) == []
     (orders,) = scene.follow(not_ready("node1"))
-    assert orders.addresses[0].candidates == ("node2",)
+    assert candidates(orders.addresses[IP]) == ("node2",)
     (orders,) = scene.follow(slice_of("web"))
-    assert orders.addresses == ()
+    assert orders.addresses == {}
 
 
 def draining(name: str) -> Object:
@@ -171,9 +182,9 @@ def test_an_annotation_drains_a_node() -> None:
     """This one comes last in its own orders, another one is no candidate."""
     scene = Scene(*BOTH)
     (orders,) = scene.follow(draining("node1"))
-    assert (orders.draining, orders.addresses[0].candidates) == (False, ("node2",))
+    assert (orders.draining, candidates(orders.addresses[IP])) == (False, ("node2",))
     (orders,) = scene.follow(node("node1"), draining("node2"))
-    assert (orders.draining, orders.addresses[0].candidates) == (True, ("node1", "node2"))
+    assert (orders.draining, candidates(orders.addresses[IP])) == (True, ("node1", "node2"))
 
 
 def test_a_drain_of_this_machine_makes_it_the_last() -> None:
@@ -182,7 +193,7 @@ def test_a_drain_of_this_machine_makes_it_the_last() -> None:
     (before,) = scene.responder.orders
     scene.routes.drain(Phase.WORSE)
     (orders,) = scene.follow()
-    assert (orders.draining, orders.addresses[0].candidates) == (True, ("node1", "node2"))
+    assert (orders.draining, candidates(orders.addresses[IP])) == (True, ("node1", "node2"))
     scene.routes.drain(Phase.SERVING, Goal.SERVE)
     assert scene.follow() == [before]
 
@@ -206,7 +217,7 @@ def test_what_is_answered_is_told_of_services() -> None:
     scene.report(OWNED)
     answered = scene.part.answered
     assert answered == {WEB: ("eth0",), DB: ("eth0",)}
-    scene.report(OWNED, counters=(("requests", str(IP), 7),))
+    scene.report(OWNED)
     assert scene.part.answered is answered
     scene.follow(slice_of("db"))
     assert scene.part.answered == {WEB: ("eth0",)}
@@ -255,6 +266,7 @@ def test_status() -> None:
         "answeredOn": [],
         "interfaces": ["eth0", "eth1"],
         "candidates": ["node2", "node1"],
+        "candidateCount": 2,
         "services": ["default/web"],
     }
     nothing = {
@@ -308,7 +320,7 @@ def test_each_change_is_told_once(told: Told) -> None:
         scene.hear(None)
     scene.report(AddressReport(address=IP, role=Role.STANDBY), interfaces=(up,))
     for line in (
-        "INFO layer 2: candidate for 1 addresses, the first one for 1",
+        "INFO layer 2: candidate for 1 addresses",
         "WARNING 192.0.2.1: this node cannot answer: no interface is up",
         "INFO interface eth0: is not used on layer 2: no carrier",
         "INFO 192.0.2.1: this node answers, on eth0",

@@ -67,13 +67,15 @@ ANSWERED = {
 def test_layer_2() -> None:
     """Who answers for what; the first candidates watch, the others only wait."""
     unheard = ANSWERED | {"address": "192.0.2.2", "role": None, "answeredOn": []}
-    layer2 = {"addresses": [ANSWERED, unheard | {"candidates": ["n1"]}]}
+    crowd = unheard | {"candidates": None, "candidateCount": 1000}
+    layer2 = {"addresses": [ANSWERED, unheard | {"candidates": ["n1"]}, crowd]}
     assert shown(exabgp=None, sessions=[], layer2=layer2) == (
         "Node node1: without ExaBGP\n"
         "\n"
         "  ADDRESS    ROLE     ON          CANDIDATES             FOR\n"
         "  192.0.2.1  owner    eth0, eth1  n1, n2, n3 and 2 more  default/web\n"
         "  192.0.2.2  unknown              n1                     default/web\n"
+        "  192.0.2.2  unknown              1000 nodes             default/web\n"
         "\n"
         "Healthy.\n"
     )

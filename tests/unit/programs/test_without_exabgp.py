@@ -21,7 +21,9 @@ from exabgp_metallb.values.orders import (
     Orders,
     Report,
     Role,
+    Slate,
     SubnetRule,
+    by_address,
 )
 from tests.integration.manifests import (
     Manifests,
@@ -108,16 +110,16 @@ def test_the_way_of_an_order(
     assert client.orders == [
         Orders(
             node="node1",
-            addresses=(AddressOrder(address=IP, candidates=("node2", "node1")),),
+            addresses=by_address([AddressOrder(address=IP, slate=Slate((("node1", "node2"),)))]),
             subnet=SubnetRule.REQUIRE,
             failback=Failback.STICKY,
             refresh_seconds=30.0,
         )
     ]
     manifests.remove("Node", "node2")
-    client.wait(lambda: client.orders[-1].addresses[0].candidates == ("node1",))
+    client.wait(lambda: client.orders[-1].addresses[IP].slate.tiers == (("node1",),))
     owner = AddressReport(address=IP, role=Role.OWNER, interfaces=("eth0",))
-    client.report(Report(node="node1", addresses=(owner,)))
+    client.report(Report(node="node1", addresses=by_address([owner])))
     status: dict[str, object] = {}
 
     def answered() -> bool:
