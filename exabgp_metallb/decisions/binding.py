@@ -105,6 +105,18 @@ class Due(enum.Enum):
     END = enum.auto()  # be silent, whoever answers
 
 
+@dataclass(slots=True)
+class Counts:
+    """What has happened since the start."""
+
+    takeovers: int = 0
+    yields: int = 0
+    returns: int = 0  # takeovers from a worse candidate
+    defences: int = 0
+    foreign: int = 0
+    sleeps: int = 0
+
+
 Key = tuple[int, Address]
 """An interface by its index, and an address."""
 

@@ -22,14 +22,11 @@ it, at most once in ten seconds.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from exabgp_metallb.decisions.binding import (
     Action,
-    Announce,
-    Answer,
-    Ask,
     Binding,
+    Counts,
     Due,
     Foreign,
     Ignore,
@@ -37,31 +34,20 @@ from exabgp_metallb.decisions.binding import (
     Listen,
     Phase,
     Place,
-    Silence,
 )
 from exabgp_metallb.decisions.deadlines import Deadlines, doubled
-from exabgp_metallb.decisions.gratuitous import next_announcement
 from exabgp_metallb.decisions.lineup import Line, Lineup
+from exabgp_metallb.decisions.others import Others
 from exabgp_metallb.decisions.pace import Pace
-from exabgp_metallb.decisions.watching import NodeHash, Watch, WatchKey, heirs
-from exabgp_metallb.values.addresses import Address, family_of
+from exabgp_metallb.decisions.succession import Succession
+from exabgp_metallb.decisions.voice import Timetable, Voice
+from exabgp_metallb.decisions.watching import NodeHash, WatchKey, heirs
+from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.l2 import Claim, Heard, Mac, TagState, node_hash
 from exabgp_metallb.values.objects import NodeName
-from exabgp_metallb.values.orders import Failback, Orders
+from exabgp_metallb.values.orders import Orders
 
 _OWNING = frozenset({TagState.OWNER, TagState.WEAK, TagState.HELD})
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has happened since the start."""
-
-    takeovers: int = 0
-    yields: int = 0
-    returns: int = 0  # takeovers from a worse candidate
-    defences: int = 0
-    foreign: int = 0
-    sleeps: int = 0
 
 
 class Ownership:
@@ -81,18 +67,18 @@ class Ownership:
         self._lineup = Lineup()
         self._bindings: dict[Key, Binding] = {}
         self._acting: dict[int, dict[Address, Binding]] = {}
-        self._watches: dict[WatchKey, Watch] = {}
-        self._gone: dict[int, set[NodeHash]] = {}  # who missed too many probes, by interface
-        self._heard_at: dict[WatchKey, float] = {}
-        self._since: dict[int, float] = {}  # when this node was first able, by interface
-        self._strangers_at = -1e9  # when one was heard last
-        self._deadlines: Deadlines[tuple[Binding, Due] | WatchKey] = Deadlines()
-        self._actions: list[Action] = []
+        self._deadlines: Timetable = Deadlines()
+        self._voice = Voice(self._pace, self._deadlines, self.counts)
+        self._others = Others(
+            self._me,
+            self._pace,
+            bindings=self._bindings,
+            deadlines=self._deadlines,
+            voice=self._voice,
+        )
+        self._succession = Succession(self._pace, self._deadlines, self._voice, self._others)
         self._moved: dict[Address, None] = {}
-        self._draining = False
         self._ending = False
-        self._failback = Failback.AUTO
-        self._refresh_seconds: float | None = None
         self._awake_at = now
         self._doubt_until = now
 
@@ -106,8 +92,7 @@ class Ownership:
 
     def take_actions(self) -> list[Action]:
         """Return what is to be done, and forget it."""
-        actions, self._actions = self._actions, []
-        return actions
+        return self._voice.take_actions()
 
     @property
     def moved(self) -> bool:
@@ -170,15 +155,22 @@ class Ownership:
             touched: the only addresses whose orders or places may be different, on the same usable
                 interfaces; None: any may be.
         """
-        changed = (self._failback, self._draining) != (orders.failback, orders.draining)
-        self._failback, self._draining = orders.failback, orders.draining or self._ending
-        self._refresh_seconds = orders.refresh_seconds
-        indexes = {index for index, _ in self._bindings} if touched is None else set(self._since)
+        changed = (self._voice.failback, self._voice.draining) != (orders.failback, orders.draining)
+        self._voice.failback, self._voice.draining = (
+            orders.failback,
+            orders.draining or self._ending,
+        )
+        self._voice.refresh_seconds = orders.refresh_seconds
+        indexes = (
+            {index for index, _ in self._bindings}
+            if touched is None
+            else set(self._succession.usable)
+        )
         if touched is None or changed:
             bound = (address for _, address in self._bindings)
             touched = dict.fromkeys((*orders.addresses, *self._lineup, *bound))
         self._lineup.follow({each: orders.addresses.get(each) for each in touched})
-        self._know_interfaces(set(usable), now)
+        self._succession.know(usable, now)
         for address in touched:
             there = places.get(address, ()) if address in orders.addresses else ()
             for index in indexes.difference(place.index for place in there):
@@ -190,12 +182,12 @@ class Ownership:
 
     def leave(self, now: float) -> None:
         """Have others take over: the process ends soon."""
-        self._ending = self._draining = True
+        self._ending = self._voice.draining = True
         for binding in self._bindings.values():
             self._deadlines.clear((binding, Due.TAKE))
             if binding.phase is Phase.OWNER and binding.shown is not TagState.LEAVING:
-                self._show(binding, now)
-                self._announce_anew(binding, now)
+                self._voice.show(binding, now)
+                self._voice.announce_anew(binding, now)
 
     def heard(self, index: int, message: Heard, now: float) -> None:
         """Take what somebody else said on an interface about an address."""
@@ -229,17 +221,12 @@ class Ownership:
         """Do what is due."""
         for key in self._deadlines.due(now):
             if isinstance(key, WatchKey):
-                self._watch_due(self._watches[key], now)
+                for binding in self._others.due(key, now):
+                    self._succession.plan_takeover(binding, key.node, now)
             else:
                 self._binding_due(*key, now)
 
     # Orders
-
-    def _know_interfaces(self, indexes: set[int], now: float) -> None:
-        for index in self._since.keys() - indexes:
-            del self._since[index]
-        for index in indexes:
-            self._since.setdefault(index, now)
 
     def _place(self, address: Address, place: Place, now: float, *, anew: bool) -> None:
         """Answer for an address on an interface, or do so in another way than before."""
@@ -251,7 +238,7 @@ class Ownership:
         rank = line.rank_of(self._me)
         binding = Binding(place.index, address, line, rank, place.weak, place.mac)
         self._bindings[binding.key] = binding
-        self._actions.append(Listen(*binding.key))
+        self._voice.do(Listen(*binding.key))
         binding.changed_at = now
         self._listen(binding, now)
 
@@ -268,13 +255,13 @@ class Ownership:
         self._deadlines.clear((binding, Due.END))
         if binding.phase is Phase.OWNER:
             before = binding.shown
-            self._show(binding, now)
+            self._voice.show(binding, now)
             self._own_up(binding, now, first_ask=now)
             if moved or TagState.LEAVING in {before, binding.shown}:
-                self._announce_anew(binding, now)
+                self._voice.announce_anew(binding, now)
         elif binding.watch is not None:
             binding.watch.add(binding.address, heirs(line.nodes, binding.watch.key.node))
-            self._plan_return(binding, now)
+            self._succession.plan_return(binding, now)
         else:
             self._listen(binding, now)
 
@@ -289,25 +276,20 @@ class Ownership:
         self._moved[binding.address] = None
         self._clear(binding)
         self._deadlines.set((binding, Due.END), now + self._pace.leave)
-        self._show(binding, now)
-        self._announce_anew(binding, now)
+        self._voice.show(binding, now)
+        self._voice.announce_anew(binding, now)
 
     def _forget(self, binding: Binding) -> None:
-        self._detach(binding)
+        self._others.unwatch(binding)
         self._quiet(binding)
         del self._bindings[binding.key]
-        self._actions.append(Ignore(*binding.key))
+        self._voice.do(Ignore(*binding.key))
         self._moved[binding.address] = None
 
     # What is heard
 
     def _is_there(self, key: WatchKey, now: float) -> None:
-        last = self._heard_at.get(key, -1e9)
-        self._heard_at[key] = now
-        self._gone.get(key.interface, set()).discard(key.node)
-        since_strangers = now - self._strangers_at
-        if now - last >= self._pace.stranger and since_strangers >= self._pace.strangers:
-            self._strangers_at = now
+        if self._others.hear(key, now):
             for binding in self._acting.get(key.interface, {}).values():
                 binding.asks = 0
                 self._deadlines.set((binding, Due.ASK), now)
@@ -320,10 +302,10 @@ class Ownership:
         if binding.phase is Phase.OWNER:
             better = (weak, binding.line.rank_of(node)) < (binding.weak, binding.rank)
             if not better and not self._gives_way(binding, now):
-                self._defend(binding, now)
+                self._voice.defend(binding, now)
                 return
             self.counts.yields += 1
-            if better and not (self._draining or binding.released):
+            if better and not (self._voice.draining or binding.released):
                 binding.returned_at = now
             self._stand_by(binding, node, mac, now)
             self._know_owner(binding, now, weak=weak)
@@ -339,45 +321,48 @@ class Ownership:
         elif binding.line.rank_of(node) < binding.line.rank_of(before):
             binding.returned_at = now
         else:
-            self._suspect(WatchKey(binding.index, before), now)
+            self._others.suspect(WatchKey(binding.index, before), now)
 
     def _know_owner(self, binding: Binding, now: float, *, weak: bool) -> None:
         """Remember what the owner's tag says, and whether to ask it for the address."""
         binding.owner_leaves = False
         if binding.owner_weak != weak:
             binding.owner_weak = weak
-            self._plan_return(binding, now)
+            self._succession.plan_return(binding, now)
 
     def _gives_way(self, binding: Binding, now: float) -> bool:
         """Tell whether this owner wants nothing but to be relieved, or does not trust itself."""
-        return self._draining or binding.released or now < self._doubt_until
+        return self._voice.draining or binding.released or now < self._doubt_until
 
     def _answered(self, binding: Binding, state: TagState, now: float) -> None:
         """Take an answer of the owner that this node stands by for."""
-        watch = binding.watch
-        assert watch is not None  # noqa: S101 -- the caller has just put it there
-        self._alive(watch, binding.address, now)
+        self._alive(binding, now)
         asked = now - binding.asked_to_return_at < self._pace.held / 2
-        if asked and state is not TagState.HELD and self._may_relieve(binding):
+        if asked and state is not TagState.HELD and self._succession.may_relieve(binding):
             self.counts.returns += 1
             self._take(binding, now)
+
+    def _alive(self, binding: Binding, now: float) -> None:
+        """Take that the owner answered for the address of a standby."""
+        for missed in self._others.answered(binding):
+            self._listen(missed, now)
 
     def _left(self, binding: Binding, node: NodeHash, mac: Mac, now: float) -> None:
         """Another candidate answers for an address, and waits to be relieved."""
         if binding.phase is Phase.OWNER:
-            if not self._draining:
-                self._defend(binding, now)  # it has not heard yet that this node answers
+            if not self._voice.draining:
+                self._voice.defend(binding, now)  # it has not heard yet that this node answers
             return
         watch = binding.watch
         if watch is None or watch.key.node != node:
             self._stand_by(binding, node, mac, now)
         else:
-            self._alive(watch, binding.address, now)
+            self._alive(binding, now)
         if binding.phase is not Phase.STANDBY:
             return
         binding.owner_leaves = True
-        if not self._draining:
-            self._plan_takeover(binding, node, now)
+        if not self._voice.draining:
+            self._succession.plan_takeover(binding, node, now)
 
     def _foreign_claim(self, binding: Binding, mac: Mac, now: float) -> None:
         if mac == binding.mac or (binding.watch is not None and mac == binding.watch.mac):
@@ -386,15 +371,7 @@ class Ownership:
             self._moved[binding.address] = None
         binding.foreign = Foreign(mac, now)
         self.counts.foreign += 1
-        if binding.phase is Phase.OWNER and now - binding.defended_foreign_at >= self._pace.foreign:
-            binding.defended_foreign_at = now
-            self._announce(binding)
-
-    def _defend(self, binding: Binding, now: float) -> None:
-        if now - binding.defended_at >= self._pace.defend:
-            binding.defended_at = now
-            self.counts.defences += 1
-            self._announce(binding)
+        self._voice.defend_against_stranger(binding, now)
 
     def _wake(self, now: float) -> None:
         """Take nothing over for what was known before; who owns, asks whether another does too.
@@ -403,18 +380,16 @@ class Ownership:
         """
         self.counts.sleeps += 1
         self._doubt_until = now + self._pace.doubt
-        self._since = dict.fromkeys(self._since, now)
-        for watch in self._watches.values():
-            if watch.dead:
-                self._alive(watch, None, now)
+        self._succession.begin_anew(now)
+        self._others.forgive()
         for binding in self._bindings.values():
             if binding.phase is Phase.LISTENING:
                 self._listen(binding, now)
             elif binding.phase is Phase.STANDBY:
                 self._deadlines.clear((binding, Due.TAKE))
-                self._plan_return(binding, now)
+                self._succession.plan_return(binding, now)
             else:
-                self._ask(binding, TagState.STANDBY)
+                self._voice.ask(binding, TagState.STANDBY)
 
     # Phases
 
@@ -424,11 +399,11 @@ class Ownership:
         Each candidate asks when its turn comes, so the first ones' announcements spare the segment
         the questions of all others.
         """
-        self._detach(binding)
+        self._others.unwatch(binding)
         self._become(binding, Phase.LISTENING)
         binding.asks = 0
         self._quiet(binding)
-        turn = now + self._turn_seconds(binding, None)
+        turn = now + self._succession.turn_seconds(binding, None)
         self._deadlines.set((binding, Due.ASK), turn)
         self._deadlines.set((binding, Due.TAKE), turn + self._pace.listen)
 
@@ -439,13 +414,13 @@ class Ownership:
             self._forget(binding)
             return
         if binding.watch is None or binding.watch.key != key:
-            self._detach(binding)
+            self._others.unwatch(binding)
             binding.changed_at = now
             self._become(binding, Phase.STANDBY)
             binding.owner_weak = binding.owner_leaves = False
             self._quiet(binding)
-            self._attach(binding, key, mac, now)
-            self._plan_return(binding, now)
+            self._others.watch(binding, key, mac, now)
+            self._succession.plan_return(binding, now)
             return
         binding.watch.mac = mac
         self._deadlines.clear((binding, Due.TAKE))
@@ -453,12 +428,12 @@ class Ownership:
     def _take(self, binding: Binding, now: float) -> None:
         """Answer from now on."""
         self.counts.takeovers += 1
-        self._detach(binding)
+        self._others.unwatch(binding)
         self._clear(binding)
         self._become(binding, Phase.OWNER)
         binding.changed_at = now
-        self._show(binding, now)
-        self._announce_anew(binding, now)
+        self._voice.show(binding, now)
+        self._voice.announce_anew(binding, now)
         self._own_up(binding, now, first_ask=now + self._pace.acting_first)
 
     def _own_up(self, binding: Binding, now: float, *, first_ask: float) -> None:
@@ -480,145 +455,11 @@ class Ownership:
         """Be no owner any more."""
         self._clear(binding)
         self._acting.get(binding.index, {}).pop(binding.address, None)
-        if binding.shown is not None:
-            binding.shown = None
-            self._actions.append(Silence(binding.index, binding.address))
+        self._voice.silence(binding)
 
     def _clear(self, binding: Binding) -> None:
         for due in Due:
             self._deadlines.clear((binding, due))
-
-    def _show(self, binding: Binding, now: float) -> None:
-        """Answer with the state that this owner is in."""
-        state = self._state(binding, now)
-        if state is TagState.HELD and self._failback is Failback.AUTO:
-            until = binding.returned_at + self._pace.damping
-            self._deadlines.set((binding, Due.SHOW), until)
-        if binding.shown is not state:
-            binding.shown = state
-            self._actions.append(Answer(binding.index, binding.address, state))
-
-    def _state(self, binding: Binding, now: float) -> TagState:
-        if self._draining or binding.released:
-            return TagState.LEAVING
-        if binding.weak:
-            return TagState.WEAK
-        damped = now < binding.returned_at + self._pace.damping
-        if binding.acting and (damped or self._failback is Failback.STICKY):
-            return TagState.HELD
-        return TagState.OWNER
-
-    # Takeover and return
-
-    def _turn_seconds(self, binding: Binding, owner: NodeHash | None) -> float:
-        """Return how long this node lets better candidates go first, when nobody owns."""
-        gone = {owner, *self._gone.get(binding.index, ())}
-        before = binding.rank - len(gone.intersection(binding.line.nodes[: binding.rank]))
-        last = self._pace.weak if binding.weak or self._draining else 0.0
-        return before * self._pace.rank + last
-
-    def _plan_takeover(self, binding: Binding, owner: NodeHash, now: float) -> None:
-        key = (binding, Due.TAKE)
-        if key not in self._deadlines:
-            self._deadlines.set(key, now + self._turn_seconds(binding, owner))
-
-    def _may_relieve(self, binding: Binding) -> bool:
-        """Tell whether this node is better than the owner that it stands by for."""
-        if self._draining or binding.watch is None:
-            return False
-        if self._failback is Failback.STICKY and not binding.owner_weak:
-            return False
-        owner = (binding.owner_weak, binding.line.rank_of(binding.watch.key.node))
-        return (binding.weak, binding.rank) < owner
-
-    def _plan_return(self, binding: Binding, now: float) -> None:
-        """Ask the owner for the address once this node has been there for long enough."""
-        if not self._may_relieve(binding):
-            self._deadlines.clear((binding, Due.RETURN))
-            return
-        since = max(self._since.get(binding.index, now), binding.changed_at)
-        self._deadlines.set((binding, Due.RETURN), max(now, since + self._pace.hold_down))
-
-    def _ask_to_return(self, binding: Binding, now: float) -> None:
-        assert binding.watch is not None  # noqa: S101 -- only a standby returns
-        binding.asked_to_return_at = now
-        self._ask(binding, TagState.STANDBY, binding.watch.mac)
-        self._deadlines.set((binding, Due.RETURN), now + self._pace.held)
-
-    # Watches
-
-    def _attach(self, binding: Binding, key: WatchKey, mac: Mac, now: float) -> None:
-        watch = self._watches.get(key)
-        if watch is None:
-            watch = self._watches[key] = Watch(key, mac)
-        watch.mac = mac
-        watch.add(binding.address, heirs(binding.line.nodes, key.node))
-        binding.watch = watch
-        self._alive(watch, None, now)
-        if key not in self._deadlines:
-            self._deadlines.set(key, now + self._pace.probe)
-
-    def _detach(self, binding: Binding) -> None:
-        watch, binding.watch = binding.watch, None
-        if watch is None:
-            return
-        watch.discard(binding.address)
-        if not watch:
-            del self._watches[watch.key]
-            self._deadlines.clear(watch.key)
-
-    def _alive(self, watch: Watch, address: Address | None, now: float) -> None:
-        """The owner was heard; `address`: by its answer for this one."""
-        watch.misses = 0
-        if watch.dead:
-            watch.dead = False
-            for each in watch.addresses:
-                self._deadlines.clear((self._bindings[watch.key.interface, each], Due.TAKE))
-        if address is None or watch.asked != address:
-            return
-        watch.asked = None
-        self._deadlines.set(watch.key, watch.asked_at + self._probe_pause(watch))
-        missed, watch.missed = watch.missed, []
-        for each in missed:
-            if each != address and each in watch:
-                self._listen(self._bindings[watch.key.interface, each], now)
-
-    def _probe_pause(self, watch: Watch) -> float:
-        """Return the time between two probes while they are answered."""
-        watchers = watch.close_watchers()
-        if self._me in watchers:
-            return self._pace.probe
-        crowd = len(self._bindings[watch.key.interface, next(iter(watch.addresses))].line.nodes)
-        return max(self._pace.slow, self._pace.probe * crowd)
-
-    def _probe(self, watch: Watch, now: float, wait: float | None = None) -> None:
-        watch.asked, watch.asked_at = watch.turn(), now
-        state = TagState.STANDBY
-        self._actions.append(Ask(watch.key.interface, watch.asked, state, watch.mac))
-        self._deadlines.set(watch.key, now + (self._pace.retry if wait is None else wait))
-
-    def _watch_due(self, watch: Watch, now: float) -> None:
-        if watch.asked is not None:
-            watch.misses += 1
-            if len(watch.missed) < self._pace.misses:
-                watch.missed.append(watch.asked)
-            if watch.misses >= self._pace.misses and not watch.dead:
-                self._died(watch, now)
-        self._probe(watch, now)
-
-    def _suspect(self, key: WatchKey, now: float) -> None:
-        """Look whether an owner is dead, as another one seems to have found out."""
-        watch = self._watches.get(key)
-        if watch is not None and not watch.dead and watch.misses < self._pace.misses - 1:
-            watch.misses = self._pace.misses - 1
-            self._probe(watch, now, self._pace.hearsay)
-
-    def _died(self, watch: Watch, now: float) -> None:
-        watch.dead = True
-        self._gone.setdefault(watch.key.interface, set()).add(watch.key.node)
-        for address in watch.addresses:
-            binding = self._bindings[watch.key.interface, address]
-            self._plan_takeover(binding, watch.key.node, now)
 
     # What falls due
 
@@ -627,13 +468,13 @@ class Ownership:
             case Due.TAKE:
                 self._take(binding, now)
             case Due.RETURN:
-                self._ask_to_return(binding, now)
+                self._succession.ask_to_return(binding, now)
             case Due.ANNOUNCE:
-                self._announce_due(binding, now)
+                self._voice.announce_due(binding, now)
             case Due.ASK:
                 self._ask_due(binding, now)
             case Due.SHOW:
-                self._show(binding, now)
+                self._voice.show(binding, now)
             case Due.END:
                 self._forget(binding)
 
@@ -641,51 +482,12 @@ class Ownership:
         """Ask the segment: a listener twice, an acting owner at doubled times."""
         binding.asks += 1
         if binding.phase is Phase.LISTENING:
-            self._ask(binding, TagState.STANDBY)
+            self._voice.ask(binding, TagState.STANDBY)
             pause = self._pace.listen / 2
         else:
-            self._ask(binding, binding.shown or TagState.OWNER)
+            self._voice.ask(binding, binding.shown or TagState.OWNER)
             most = self._pace.acting_most
-            if self._hears_all_better(binding, now):
+            if self._others.hears_all_better(binding, now):
                 most = self._pace.acting_known
             pause = doubled(self._pace.acting_first, binding.asks, most=most)
         self._deadlines.set((binding, Due.ASK), now + pause)
-
-    def _hears_all_better(self, binding: Binding, now: float) -> bool:
-        """Tell whether no candidate that may be better can have been cut off."""
-        better = binding.line.nodes if binding.weak else binding.line.nodes[: binding.rank]
-        silent = 2 * self._pace.stranger  # who watches from afar does so each ten seconds
-        return all(
-            node == self._me
-            or now - self._heard_at.get(WatchKey(binding.index, node), -1e9) < silent
-            for node in better
-        )
-
-    def _ask(self, binding: Binding, state: TagState, mac: Mac | None = None) -> None:
-        self._actions.append(Ask(binding.index, binding.address, state, mac))
-
-    def _announce_anew(self, binding: Binding, now: float) -> None:
-        binding.announced = 0
-        self._announce_due(binding, now)
-
-    def _announce_due(self, binding: Binding, now: float) -> None:
-        """Announce, and plan the next time."""
-        self._announce(binding)
-        binding.announced += 1
-        again: float | None
-        if binding.shown is TagState.LEAVING:
-            times = binding.announced - 1
-            again = now + doubled(self._pace.leaving, times, most=self._pace.acting_most)
-        else:
-            again = next_announcement(
-                family_of(binding.address),
-                sent=binding.announced,
-                last_at=now,
-                refresh_seconds=self._refresh_seconds,
-            )
-        if again is not None:
-            self._deadlines.set((binding, Due.ANNOUNCE), again)
-
-    def _announce(self, binding: Binding) -> None:
-        assert binding.shown is not None  # noqa: S101 -- only owners announce
-        self._actions.append(Announce(binding.index, binding.address, binding.shown))
