@@ -152,8 +152,8 @@ class Ownership:
             now: monotonic seconds.
             usable: the interfaces on which anything can be said; an owner on another one has gone
                 silent already.
-            touched: the only addresses whose orders or places may be different, on the same usable
-                interfaces; None: any may be.
+            touched: the addresses whose orders or places may be different; None: any may be. What
+                concerns every binding is followed for the others too.
         """
         changed = (self._voice.failback, self._voice.draining) != (orders.failback, orders.draining)
         self._voice.failback, self._voice.draining = (
@@ -161,14 +161,12 @@ class Ownership:
             orders.draining or self._ending,
         )
         self._voice.refresh_seconds = orders.refresh_seconds
-        indexes = (
-            {index for index, _ in self._bindings}
-            if touched is None
-            else set(self._succession.usable)
-        )
-        if touched is None or changed:
-            bound = (address for _, address in self._bindings)
-            touched = dict.fromkeys((*orders.addresses, *self._lineup, *bound))
+        indexes = set(self._succession.usable)  # all that bindings are on
+        if touched is None:
+            touched = (*orders.addresses, *self._lineup)
+        if changed or indexes != set(usable):
+            touched = (*touched, *(address for _, address in self._bindings))
+        touched = dict.fromkeys(touched)
         self._lineup.follow({each: orders.addresses.get(each) for each in touched})
         self._succession.know(usable, now)
         for address in touched:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,8 @@ REPORT_SECONDS = 0.1  # between two reports of roles: a thousand that change at 
 REPORT_SHARE = 10  # or longer: a report of ten thousand addresses takes a tenth of the time at most
 COUNTERS_SECONDS = 5.0  # between two reports of counters alone
 TOLD_AT_ONCE = 20  # addresses in one go; the speaker's status has them all
+FOLLOW_SECONDS = 0.05  # in one go; another node's probe is missed after three times as much
+FOLLOWED_AT_ONCE = 16  # addresses: with a thousand candidates each may take some milliseconds
 BACKLOG_TURNS = 1000  # of 64 frames: more than the kernel keeps for us
 
 _ROLES = {Phase.LISTENING: Role.LISTENING, Phase.STANDBY: Role.STANDBY, Phase.OWNER: Role.OWNER}
@@ -107,7 +110,8 @@ class Responder:
         self._file = OrdersFile(options.state_dir / ORDERS_FILE_NAME)
         self._orders: Orders | None = None
         self._usable: tuple[Interface, ...] | None = None  # None: to be looked at anew
-        self._places: dict[Address, tuple[Place, ...]] = {}
+        self._late: dict[Address, None] = {}  # addresses whose orders are not followed yet
+        self._places: dict[Address, tuple[Place, ...]] = {}  # of the others
         self._interfaces_changed = True
         self._ending_at: float | None = None
         self._began = False  # to follow orders, and nobody was told yet
@@ -155,7 +159,7 @@ class Responder:
         return now() >= self._ending_at or not self._ownership.awaits_relief()
 
     def _turn(self) -> None:
-        ready = self._selector.select(max(0.0, self._deadline() - now()))
+        ready = self._selector.select(0 if self._late else max(0.0, self._deadline() - now()))
         if self._ownership.overslept(now()):
             self._catch_up()
         for key, _ in ready:
@@ -165,6 +169,8 @@ class Responder:
         self._client.act(at)
         if self._interfaces_changed:
             self._place()
+        if self._late:
+            self._keep_up()
         self._ownership.act(at)
         self._carry_out()
         self._tell(at)
@@ -220,16 +226,28 @@ class Responder:
             )
             return
         before, self._orders = self._orders, orders
-        self._began |= before is None
-        if before is None or before.subnet is not orders.subnet or self._interfaces_changed:
+        if before is None:
+            self._began = True
+            touched = orders.addresses.keys()
+        elif touched is None:
+            touched = _different(before, orders)
+        self._late |= dict.fromkeys(touched)
+        if before is None or before.subnet is not orders.subnet:
             self._usable = None
+        if self._usable is None or self._interfaces_changed:
             self._place()
-            return
-        if touched is None:
-            was, now_is = before.addresses, orders.addresses
-            either = dict.fromkeys((*was, *now_is))
-            touched = [each for each in either if was.get(each) != now_is.get(each)]
-        self._have_places(touched)
+        self._keep_up()
+
+    def _keep_up(self) -> None:
+        """Follow orders for a moment; those for many addresses must not delay answers."""
+        until = now() + FOLLOW_SECONDS
+        while True:
+            some = list(islice(self._late, FOLLOWED_AT_ONCE))
+            for address in some:
+                del self._late[address]
+            self._have_places(some)
+            if not self._late or now() >= until:
+                return
 
     def _place(self) -> None:
         """Work out where each address may be answered, if the interfaces are others than before."""
@@ -240,31 +258,25 @@ class Responder:
             if there.role is Role.UNABLE
         }
         usable = tuple(each for each in self._wire.interfaces.values() if report(each).usable)
-        if self._orders is None or usable == self._usable:
-            return
-        self._usable = usable
-        self._places.clear()
-        self._have_places(None)
+        if self._orders is not None and usable != self._usable:
+            self._usable = usable
+            self._have_places(list(self._places))
 
-    def _have_places(self, touched: Collection[Address] | None) -> None:
-        """Answer where the orders and the interfaces say.
-
-        Args:
-            touched: the only addresses whose orders changed, on the same interfaces; None: any.
-        """
+    def _have_places(self, addresses: Collection[Address]) -> None:
+        """Answer for some addresses where the orders and the interfaces say."""
         assert self._orders is not None  # noqa: S101 -- asked by the callers
         assert self._usable is not None  # noqa: S101 -- as above
         orders = self._orders.addresses
-        for address in orders if touched is None else touched:
+        for address in addresses:
             if address in orders:
                 self._places[address] = self._places_of(orders[address], self._usable)
             else:
                 self._places.pop(address, None)
-        self._unreported |= dict.fromkeys(
-            (*orders, *self._reported()) if touched is None else touched
-        )
+        self._unreported |= dict.fromkeys(addresses)
         indexes = frozenset(each.index for each in self._usable)
-        self._ownership.ordered(self._orders, self._places, now(), usable=indexes, touched=touched)
+        self._ownership.ordered(
+            self._orders, self._places, now(), usable=indexes, touched=addresses
+        )
         self._carry_out()
 
     def _places_of(self, order: AddressOrder, usable: tuple[Interface, ...]) -> tuple[Place, ...]:
@@ -335,7 +347,7 @@ class Responder:
         orders = {} if self._orders is None else self._orders.addresses
         addresses = dict(self._reported())
         for address in touched:
-            if address in orders:
+            if address in self._places and address in orders:
                 addresses[address] = self._seen_of(orders[address], names)
             else:
                 addresses.pop(address, None)
@@ -422,6 +434,12 @@ class Responder:
                 claim.interface,
             )
         self._told_foreign = foreign
+
+
+def _different(before: Orders, now: Orders) -> Collection[Address]:
+    """Return the addresses for which orders are different."""
+    was, are = before.addresses, now.addresses
+    return [each for each in {**was, **are} if was.get(each) != are.get(each)]
 
 
 def _metrics(address: tuple[str, int]) -> "ResponderMetrics":

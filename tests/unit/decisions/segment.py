@@ -91,8 +91,8 @@ class Segment:
 
     # What may happen to a node
 
-    def start(self, name: str) -> None:
-        """Start the process of a node, which remembers nothing."""
+    def start(self, name: str, *, touched: Iterable[str] | None = None) -> None:
+        """Start the process of a node, which remembers nothing; `touched`: see `order`."""
         mac = machine(self.names.index(name))
         mine = sorted((a for a, nodes in self.orders.items() if name in nodes), key=int)
         orders = Orders(
@@ -103,9 +103,7 @@ class Segment:
         places = dict.fromkeys(mine, (Place(LINK, mac, name in self.weak),))
         node = Node(name, mac, orders, Ownership(name, self.now, self.pace), places)
         self.nodes[name] = node
-        node.ownership.ordered(orders, node.places, self.now, usable=node.usable)
-        self._carry_out(node)
-        self._plan(node)
+        self.order(name, orders, touched=touched)
 
     def kill(self, name: str) -> None:
         """End a process without a word."""
@@ -130,11 +128,20 @@ class Segment:
         self._carry_out(node)
         self._plan(node)
 
-    def order(self, name: str, orders: Orders) -> None:
-        """Give a node other orders."""
+    def order(
+        self,
+        name: str,
+        orders: Orders,
+        *,
+        touched: Iterable[str | Address] | None = None,
+        places: Mapping[Address, tuple[Place, ...]] | None = None,
+    ) -> None:
+        """Give a node other orders; it follows those for some addresses only, or for all."""
         node = self.nodes[name]
         node.orders = orders
-        node.ownership.ordered(orders, node.places, self.now, usable=node.usable)
+        node.places = node.places if places is None else places
+        some = None if touched is None else [ip_address(each) for each in touched]
+        node.ownership.ordered(orders, node.places, self.now, usable=node.usable, touched=some)
         self._carry_out(node)
         self._plan(node)
 
@@ -171,11 +178,8 @@ class Segment:
     def place(self, name: str, places: Mapping[Address, tuple[Place, ...]]) -> None:
         """Give a node other interfaces; none: its only one can say nothing any more."""
         node = self.nodes[name]
-        node.places = places
         node.usable = frozenset({LINK} if places else ())
-        node.ownership.ordered(node.orders, places, self.now, usable=node.usable)
-        self._carry_out(node)
-        self._plan(node)
+        self.order(name, node.orders, places=places)
 
     def say(self, message: Heard) -> None:
         """Let a stranger say something to all."""

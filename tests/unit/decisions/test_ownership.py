@@ -1,5 +1,6 @@
 """Who answers for an address: each rule of takeover by itself, then any chaos at once."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from itertools import pairwise
 
@@ -471,6 +472,28 @@ def test_listening_and_standing_by_show() -> None:
     segment.kill("a")
     segment.run(10)
     assert list(ownership.take_moved()) == [VIP]
+
+
+def test_orders_can_be_followed_in_parts() -> None:
+    """What concerns all that is bound is not left for later."""
+    texts = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    segment = Segment(dict.fromkeys(texts, ("a", "b")), start=())
+    segment.start("a", touched=texts[:1])
+    node = segment.nodes["a"]
+    first, second, third = map(ip_address, texts)
+    segment.run(10)
+    assert list(node.shown) == [first]
+    segment.order("a", node.orders, touched=[second])
+    segment.run(10)
+    assert list(node.shown) == [first, second]
+    segment.order("a", replace(node.orders, draining=True), touched=[])
+    assert node.shown == dict.fromkeys((first, second), TagState.LEAVING)
+    segment.order("a", replace(node.orders, draining=False), touched=[third])
+    segment.run(10)
+    assert node.shown == dict.fromkeys((first, second, third), TagState.OWNER)
+    node.usable = frozenset()
+    segment.order("a", node.orders, touched=[third], places={})
+    assert node.shown == {}
 
 
 def test_an_event_costs_the_same_for_any_number_of_addresses() -> None:
