@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from exabgp_metallb.decisions.candidates import candidates, digest, ranked_by
@@ -40,16 +40,12 @@ class Line:
 
 
 class Lineup:
-    """The line of each address that there are orders for.
-
-    Attributes:
-        known: every candidate for any address.
-    """
+    """The line of each address that there are orders for."""
 
     def __init__(self) -> None:
-        self.known: frozenset[NodeHash] = frozenset()
         self._lines: dict[Address, tuple[AddressOrder, Line]] = {}
         self._slates: Counter[Slate] = Counter()  # the lines of each
+        self._places: Counter[NodeHash] = Counter()  # of each node in slates
         self._names: dict[NodeHash, NodeName] = {}
         self._hashes: dict[NodeName, NodeHash] = {}
 
@@ -59,9 +55,12 @@ class Lineup:
     def __getitem__(self, address: Address) -> Line:
         return self._lines[address][1]
 
+    def knows(self, node: NodeHash) -> bool:
+        """Tell whether a node is a candidate for any address."""
+        return node in self._names
+
     def follow(self, orders: Mapping[Address, AddressOrder | None]) -> None:
         """Take the orders for some addresses as they are now; None: there is none any more."""
-        before = set(self._slates)
         for address, order in orders.items():
             last = self._lines.pop(address, None)
             if order is not None:
@@ -69,24 +68,26 @@ class Lineup:
                 self._lines[address] = (order, self._line(order, last))
             if last is not None:
                 self._drop(last[0].slate)
-        if before != self._slates.keys():
-            names = {name for slate in self._slates for tier in slate.tiers for name in tier}
-            self._hashes = {name: self._hashes[name] for name in names}
-            self._names = {node: name for name, node in self._hashes.items()}
-            self.known = frozenset(self._names)
 
     def _enter(self, slate: Slate) -> None:
         self._slates[slate] += 1
         if self._slates[slate] > 1:
             return
-        for name in (name for tier in slate.tiers for name in tier if name not in self._hashes):
-            self._hashes[name] = node_hash(name)
-            self._names[self._hashes[name]] = name
+        for name in chain.from_iterable(slate.tiers):
+            node = self._hashes.get(name) or node_hash(name)
+            self._hashes[name], self._names[node] = node, name
+            self._places[node] += 1
 
     def _drop(self, slate: Slate) -> None:
         self._slates[slate] -= 1
-        if not self._slates[slate]:
-            del self._slates[slate]
+        if self._slates[slate]:
+            return
+        del self._slates[slate]
+        for name in chain.from_iterable(slate.tiers):
+            node = self._hashes[name]
+            self._places[node] -= 1
+            if not self._places[node]:
+                del self._places[node], self._names[node], self._hashes[name]
 
     def _line(self, order: AddressOrder, last: tuple[AddressOrder, Line] | None) -> Line:
         """Return the line for an order, given the last one for the same address."""

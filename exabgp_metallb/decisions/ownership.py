@@ -190,7 +190,7 @@ class Ownership:
     def heard(self, index: int, message: Heard, now: float) -> None:
         """Take what somebody else said on an interface about an address."""
         tag = message.tag
-        if tag is not None and tag.node in self._lineup.known:
+        if tag is not None and self._lineup.knows(tag.node):
             self._is_there(WatchKey(index, tag.node), now)
         binding = self._bindings.get((index, message.address))
         if binding is None:

@@ -273,8 +273,13 @@ class Layer2:
                 names.update(served)
         on = {name: self._answered_on(name) for name in names}
         if any(on[name] != self.answered.get(name) for name in names):
-            answered = {**self.answered, **on}
-            self.answered = {name: where for name, where in answered.items() if where is not None}
+            answered = dict(self.answered)
+            for name, where in on.items():
+                if where is None:
+                    answered.pop(name, None)
+                else:
+                    answered[name] = where
+            self.answered = answered
 
     def _answered_on(self, name: ObjectName) -> tuple[str, ...] | None:
         """Return the interfaces on which this node answers for a Service; None: it does not."""

@@ -51,7 +51,10 @@ def check(lineup: Lineup, orders: Mapping[Address, AddressOrder]) -> None:
     assert set(lineup) == set(orders)
     for address, order in orders.items():
         assert lineup[address].nodes == tuple(map(node_hash, candidates(order)))
-    assert lineup.known == {node for address in orders for node in lineup[address].nodes}
+    known = {node for address in orders for node in lineup[address].nodes}
+    assert {name for name in NAMES if lineup.knows(node_hash(name))} == {
+        name for name in NAMES if node_hash(name) in known
+    }
 
 
 def test_a_node_that_goes_or_comes_back_costs_a_few_digests() -> None:

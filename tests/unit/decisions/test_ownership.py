@@ -12,8 +12,9 @@ from exabgp_metallb.decisions.binding import Phase, Place
 from exabgp_metallb.decisions.pace import Pace
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.l2 import BROADCAST, ArpRequest, Claim, Tag, TagState, node_hash
-from exabgp_metallb.values.orders import Failback
+from exabgp_metallb.values.orders import Failback, by_address
 from tests.effort import lines_run
+from tests.orders import in_order
 from tests.unit.decisions.segment import LATENCY, LINK, Fate, Segment, machine
 
 VIP = ip_address("192.0.2.10")
@@ -494,6 +495,28 @@ def test_orders_can_be_followed_in_parts() -> None:
     node.usable = frozenset()
     segment.order("a", node.orders, touched=[third], places={})
     assert node.shown == {}
+
+
+def test_orders_for_one_address_cost_the_same_among_many() -> None:
+    """Other candidates for it; all that is left as it was."""
+
+    def cost(count: int) -> int:
+        addresses = {f"10.0.{n // 256}.{n % 256}": ("a", "b") for n in range(count)}
+        segment = Segment(addresses, start="a")
+        segment.run(10)
+        node = segment.nodes["a"]
+        changed = by_address([in_order(ip_address("10.0.0.0"), "b", "a")])
+        orders = replace(node.orders, addresses={**node.orders.addresses, **changed})
+
+        def work() -> None:
+            node.ownership.ordered(
+                orders, node.places, segment.now, usable=node.usable, touched=changed
+            )
+
+        return lines_run(work)
+
+    cost(1)  # the step from the one slate to the other is worked out once
+    assert cost(300) == cost(10)
 
 
 def test_an_event_costs_the_same_for_any_number_of_addresses() -> None:

@@ -1,7 +1,7 @@
 """The part of a speaker for layer 2: orders out, reports in, and what is told of them."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -35,6 +35,7 @@ from exabgp_metallb.values.orders import (
     by_address,
 )
 from exabgp_metallb.values.vitals import Layer2Vitals
+from tests.effort import lines_run
 from tests.integration.manifests import (
     Object,
     l2_advertisement,
@@ -301,6 +302,32 @@ def test_an_address_without_an_interface_is_a_problem() -> None:
     status = scene.part.status(0.0)["layer2"]
     assert isinstance(status, dict)
     assert status["problems"] == ["192.0.2.1: this node cannot answer: no interface is up"]
+
+
+def test_one_change_costs_the_same_among_many() -> None:
+    """An endpoint that goes, and what the responder says then."""
+
+    def cost(count: int) -> int:
+        texts = [f"192.0.2.{n}" for n in range(count)]
+        scene = Scene(
+            *BOTH,
+            *(service(f"s{n}", text) for n, text in enumerate(texts)),
+            *(slice_of(f"s{n}", "node1") for n in range(count)),
+        )
+        owned = [replace(OWNED, address=ip_address(text)) for text in texts]
+        scene.report(*owned)
+        less = Report(node="node2", addresses=by_address(owned[:2] + owned[3:]))
+        put(scene.routes.inventory, slice_of("s2"))
+        touched = scene.routes.refresh()
+
+        def work() -> None:
+            scene.part.decided(scene.routes, touched)
+            scene.hear(less, [owned[2].address])
+            scene.part.vitals()
+
+        return lines_run(work)
+
+    assert cost(200) == cost(5)
 
 
 # What is told.
