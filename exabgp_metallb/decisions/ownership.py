@@ -13,8 +13,9 @@ that leaves says so, and answers until another has announced itself.
 
 Nothing is agreed upon, so two may own an address for a moment: frames were lost, a segment was cut
 in two, a process was asleep. Of two owners that hear each other the better one stays and announces
-itself again, the other is silent. Owners at rest say nothing, so an *acting* owner, one that is not
-the best candidate, asks now and then whether a better one owns the address too.
+itself again, the other is silent; of two that both leave, the one whose hash is less stays. Owners
+at rest say nothing, so an *acting* owner, one that is not the best candidate, asks now and then
+whether a better one owns the address too.
 
 Candidates know each other by the tag on each frame; a claim without one is foreign. An owner goes
 on all the same, since somebody gave it the address, and defends it as RFC 5227 section 2.4 (c) has
@@ -350,7 +351,10 @@ class Ownership:
         if binding.phase is Phase.OWNER:
             if not self._voice.draining:
                 self._voice.defend(binding, now)  # it has not heard yet that this node answers
-            return
+                return
+            if self._me < node:  # of two that both wait for a third one, one gives way
+                return
+            self.counts.yields += 1
         watch = binding.watch
         if watch is None or watch.key.node != node:
             self._stand_by(binding, node, mac, now)

@@ -15,7 +15,7 @@ from exabgp_metallb.values.l2 import BROADCAST, ArpRequest, Claim, Tag, TagState
 from exabgp_metallb.values.orders import Failback, by_address
 from tests.effort import lines_run
 from tests.orders import in_order
-from tests.unit.decisions.segment import LATENCY, LINK, Fate, Segment, machine
+from tests.unit.decisions.segment import LATENCY, LINK, Fate, Segment, arrives, machine
 
 VIP = ip_address("192.0.2.10")
 OTHER = ip_address("192.0.2.11")
@@ -217,6 +217,19 @@ def test_a_drained_node_answers_on_when_nobody_else_can() -> None:
     segment.start("b")
     segment.run(2)
     assert segment.owners(VIP) == ["b"]
+
+
+def test_of_two_drained_owners_one_answers_on() -> None:
+    """Both had to while the segment was cut, and neither can be relieved."""
+    segment = settled(one(("a", "b")), "a")
+    segment.happen("cut", "b")
+    segment.run(5)
+    assert segment.owners(VIP) == ["a", "b"]
+    for name in ("a", "b"):
+        segment.drain(name)
+    segment.fate = arrives
+    segment.run(2 * PACE.acting_most)
+    assert len(segment.owners(VIP)) == 1
 
 
 def test_a_drained_node_is_the_best_again_afterwards() -> None:
