@@ -9,6 +9,10 @@ from hypothesis import settings
 
 LAB = Path(__file__).parent / "integration"
 
+# ExaBGP looks for a file of settings beside the program that imports it. To pytest-xdist's workers
+# that would be our own etc/exabgp/exabgp.env, which is systemd's.
+os.environ["EXABGP_ENVFILE"] = os.devnull
+
 settings.register_profile("ci", derandomize=True)
 """The same examples at each run: what fails in CI is the change, and not the luck of that day. New
 examples are found where people develop."""

@@ -284,7 +284,9 @@ def test_local_pref_is_for_internal_peers() -> None:
     assert document["nodes"]["node-1"]["bgp"][0]["localPref"] is None
 
 
-def test_attributes_beyond_metallb_are_told_where_they_are_sent() -> None:
+def test_attributes_beyond_metallb_are_told_where_they_are_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A path is prepended towards eBGP peers alone; without them the keys are not there."""
     more = ADVERTISEMENT.replace(
         "localPref: 150", "med: 0, asPathPrepend: 3, linkBandwidth: endpoints"
@@ -301,6 +303,7 @@ def test_attributes_beyond_metallb_are_told_where_they_are_sent() -> None:
     assert edge == {"med": 0, "asPathPrepend": 3, "linkBandwidth": 125_000}
     assert router == {"med": 0, "linkBandwidth": 125_000}
     assert edge_2 == edge | {"linkBandwidth": 1_250}
+    monkeypatch.setenv("COLUMNS", "200")
     text = plan_text(document, io.StringIO())
     assert "WITH" in text
     assert "MED 0, AS path +3" in text
