@@ -193,6 +193,13 @@ class ElectionTable:
             address=address, slate=self._slates[address], by=None if by == address else by
         )
 
+    def is_offered(self, service: Service) -> bool:
+        """Tell whether any L2Advertisement is for the pool of a Service, or could be."""
+        pool = announced_pool(service, self.view.pools)
+        if isinstance(pool, Refused):
+            return self.view.asks
+        return bool(self.view.advertisements_of(pool))
+
     def refused(
         self, service: Service, endpoints: Collection[Endpoint], node: NodeName
     ) -> Refused | None:

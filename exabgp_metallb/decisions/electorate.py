@@ -117,6 +117,11 @@ class ClusterView:
         """Every node there is."""
         return self._nodes
 
+    @property
+    def asks(self) -> bool:
+        """Whether any pool has an advertisement."""
+        return bool(self._advertisements)
+
     def advertisements_of(self, pool: Pool) -> list[L2Advertisement]:
         """Return the advertisements for a pool, in order of name."""
         return self._advertisements.get(pool.name, [])

@@ -77,6 +77,10 @@ class Elections:
         service, endpoints = snapshot.services[name], snapshot.endpoints.get(name, ())
         return self.table.barred(service, endpoints, self._node)
 
+    def is_offered(self, name: ObjectName, snapshot: Snapshot) -> bool:
+        """Tell whether any node is asked to answer for a Service, or could be."""
+        return self.table.is_offered(snapshot.services[name])
+
     def services_of(self, addresses: Iterable[Address]) -> Mapping[Address, tuple[ObjectName, ...]]:
         """Return the Services for which this node may answer for each of some addresses."""
         return {address: self.table.services_of(address, self._node) for address in addresses}

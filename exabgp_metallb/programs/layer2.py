@@ -300,7 +300,9 @@ class Layer2:
     def _tell_verdicts(self, snapshot: Snapshot, names: Iterable[ObjectName]) -> None:
         """Tell why Services are not answered for, of those where that is not as arranged."""
         for name in names:
-            refused = self._elections.barred(name, snapshot) if name in snapshot.services else None
+            refused = None
+            if name in snapshot.services and self._elections.is_offered(name, snapshot):
+                refused = self._elections.barred(name, snapshot)
             if refused is not None and refused.reason in _LEFT_TO_OTHERS:
                 refused = None
             if refused == self._told.get(name):

@@ -408,3 +408,11 @@ def test_a_service_that_cannot_be_answered_for_says_why(told: Told) -> None:
     assert told.count("Service default/none: this node does not answer on layer 2: ipNot") == 1
     scene.follow(l2_advertisement(ipAddressPools=["other"]), service("web", str(IP)))
     assert told.count("Service default/web") == 2
+
+
+def test_nothing_is_told_where_no_l2_advertisement_is_for_the_pool(told: Told) -> None:
+    """BGP alone announces it, whatever it lacks."""
+    scene = Scene(*BOTH)
+    scene.follow(l2_advertisement(ipAddressPools=["other"]), service("web", str(IP)))
+    scene.follow(slice_of("web"))
+    assert told.count("Service default/web") == 0
