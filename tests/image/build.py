@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 NAME = "localhost/exabgp-metallb"
+MOUNTED = "exabgp-metallb-mounted-by-"
 STAGE = f"{NAME}-build"  # named, so that its layers are kept for the next time
 TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")  # whom this machine trusts
 SEEN_AS = "/mnt/ca-certificates.crt"
@@ -53,7 +54,7 @@ def build() -> None:
             pip.flush()
             _build(STAGE, Path(pip.name), "--target", "build")
             _build(NAME, Path(pip.name))
-        _buildah("rmi", "--prune")
+        _remove_left_behind()
 
 
 def base_name() -> str:
@@ -73,12 +74,23 @@ def configuration() -> dict[str, Any]:
 @contextmanager
 def mounted() -> Iterator[str]:
     """Return the folder in which the image's files are, while the body runs."""
-    container = _buildah("from", "--pull-never", NAME)
+    container = _buildah("from", "--pull-never", "--name", f"{MOUNTED}{os.getpid()}", NAME)
     try:
         yield _buildah("mount", container)
     finally:
         _buildah("umount", container)
         _buildah("rm", container)
+
+
+def _remove_left_behind() -> None:
+    """Remove images without a name, and containers whose process was killed, which use them."""
+    told = _buildah("containers", "--format", "{{.ContainerName}}")
+    for name in told.split():
+        owner = name.removeprefix(MOUNTED)
+        if owner == name or not Path(f"/proc/{owner}").exists():
+            _buildah("rm", name)
+    with suppress(UnavailableError):  # one that another run has mounted goes another time
+        _buildah("rmi", "--prune")
 
 
 def _make_base() -> None:
