@@ -21,6 +21,7 @@ if os.environ.get("CI") == "true":
     settings.load_profile("ci")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     """Make two groups for `--dist loadgroup`, each of half the time: the lab's tests, and others.
 
