@@ -12,6 +12,7 @@ from tests.integration.lab.router import RouterConfig
 from tests.integration.lab.waiting import wait_for
 
 BFDD = "/usr/lib/frr/bfdd"
+PATIENT = "patient"  # the profile by which a machine that stood still is no failure of the path
 BFD_SECONDS = 60.0  # a session comes up within a few
 
 
@@ -51,10 +52,11 @@ class BfdRouter(FrrRouter):
             for command in ("configure terminal", "bfd", *commands):
                 vty.run(command)
 
-    def watch(self, neighbor: Address, profile: str = "") -> None:
+    def watch(self, neighbor: Address, profile: str = PATIENT) -> None:
         """Have bgpd watch a neighbor with BFD, by a profile of bfdd."""
-        words = f" profile {profile}" if profile else ""
-        line = f"neighbor {neighbor} bfd{words}"
+        if profile == PATIENT:
+            self.bfd(f"profile {PATIENT}", "detect-multiplier 10")
+        line = f"neighbor {neighbor} bfd profile {profile}"
         self.vty("configure terminal", f"router bgp {self.config.asn}", line)
 
     def bfd_peer(self, neighbor: Address) -> dict[str, Any]:
