@@ -29,7 +29,7 @@ demo: $(VENV)/demo.done
 # The kube-apiserver is built by the tests that use it: once, into a cache outside the tree. Those that
 # stand in the lab of namespaces run beside all others: tests/conftest.py.
 test: lint peers
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .

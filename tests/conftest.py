@@ -1,13 +1,10 @@
 """Settings for all tests."""
 
 import os
-from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-LAB = Path(__file__).parent / "integration"
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
 
 # ExaBGP looks for a file of settings beside the program that imports it. To pytest-xdist's workers
 # that would be our own etc/exabgp/exabgp.env, which is systemd's.
@@ -21,13 +18,18 @@ if os.environ.get("CI") == "true":
     settings.load_profile("ci")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
-def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
-    """Make two groups for `--dist loadgroup`, each of half the time: the lab's tests, and others.
+class Halves(LoadScopeScheduling):  # type: ignore[misc]  # as above
+    """Two processes for pytest-xdist, each for half of the time: the lab's tests, and all others.
 
-    Two processes, and no more: one kube-apiserver, one tree for systemd and a few ports on loopback
-    serve all that is not in the lab, one test after the other.
+    Two, and no more: one kube-apiserver, one tree for systemd and a few ports on loopback serve all
+    that is not in the lab, one test after the other.
     """
-    for item in items:
-        group = "lab" if LAB in item.path.parents else "others"
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "lab" if nodeid.startswith("tests/integration/") else "others"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Halves:
+    """Share the tests out by halves."""
+    return Halves(config, log)

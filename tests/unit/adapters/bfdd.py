@@ -73,7 +73,7 @@ class Bfdd:
         """Wait until it has exactly these peers and profiles."""
         wanted = (sorted(peers), sorted(profiles))
         with self._changed:
-            assert self._changed.wait_for(lambda: self._held() == wanted, 10), self._held()
+            assert self._changed.wait_for(lambda: self._held() == wanted, 60), self._held()
 
     def _held(self) -> tuple[list[str], list[str]]:
         return sorted(self.peers), sorted(self.profiles)
@@ -81,8 +81,8 @@ class Bfdd:
     def _subscribe(self, client: socket.socket) -> None:
         length, number, _, _ = HEADER.unpack(client.recv(HEADER.size))
         client.recv(length)
-        client.sendall(HEADER.pack(len(OK), number, RESPONSE, VERSION) + OK)
-        with self._changed:
+        with self._changed:  # who was answered has subscribed
+            client.sendall(HEADER.pack(len(OK), number, RESPONSE, VERSION) + OK)
             self._clients.append(client)
 
     def _converse(self, client: socket.socket) -> None:
