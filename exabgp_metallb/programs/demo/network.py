@@ -72,7 +72,8 @@ class Network:
         self._folder = folder
         self._processes = processes
         self._router = (ROUTER_ADDRESS, router.free_port(ROUTER_ADDRESS))
-        self._environment = {k: v for k, v in os.environ.items() if not _OF_EXABGP.match(k)}
+        own = {k: v for k, v in os.environ.items() if not _OF_EXABGP.match(k)}
+        self._environment = own | {"TMPDIR": str(folder)}  # what a signal cuts short goes with it
         self.manifests = folder / "manifests"
         copy(source, self.manifests, port=self._router[1])
         self.feed = router.RouterFeed(folder / "feed")
