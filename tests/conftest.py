@@ -18,18 +18,19 @@ if os.environ.get("CI") == "true":
     settings.load_profile("ci")
 
 
-class Halves(LoadScopeScheduling):  # type: ignore[misc]  # as above
-    """Two processes for pytest-xdist, each for half of the time: the lab's tests, and all others.
+class Shares(LoadScopeScheduling):  # type: ignore[misc]  # as above
+    """What a process of pytest-xdist takes at a time: a file of the lab's tests, or all others.
 
-    Two, and no more: one kube-apiserver, one tree for systemd and a few ports on loopback serve all
-    that is not in the lab, one test after the other.
+    One kube-apiserver, one tree for systemd and a few ports on loopback serve all that is not in
+    the lab, one test after the other. The lab's tests mostly wait for timers.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "lab" if nodeid.startswith("tests/integration/") else "others"
+        path, _, _ = nodeid.partition("::")
+        return path if path.startswith("tests/integration/") else "others"
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Halves:
-    """Share the tests out by halves."""
-    return Halves(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Shares:
+    """Share the tests out."""
+    return Shares(config, log)
