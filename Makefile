@@ -28,10 +28,8 @@ demo: $(VENV)/demo.done
 
 # The kube-apiserver is built by the tests that use it: once, into a cache outside the tree. Those that
 # stand in the lab of namespaces run beside all others: tests/conftest.py.
-# What fails is run once more by itself, and both outcomes are printed: of thousands of tests with real
-# routers and clocks one may lose a race with a busy machine, but none loses it twice.
 test: lint peers
-	$(BIN)/pytest --numprocesses 2 || $(BIN)/pytest --last-failed --last-failed-no-failures none
+	$(BIN)/pytest --numprocesses 2
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .
