@@ -27,6 +27,7 @@ class Bfdd:
         self.commands: list[str] = []
         self._refused = refused
         self._clients: list[socket.socket] = []
+        self._ended = False
         self._changed = threading.Condition()
         self._listeners = [self._listen(folder / name) for name in ("bfdd.sock", "bfdd.vty")]
         control, vty = self._listeners
@@ -59,13 +60,15 @@ class Bfdd:
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         with self._changed:
+            self._ended = True
             for client in self._clients:
                 client.close()
 
     def tell(self, **fields: object) -> None:
-        """Notify whoever has subscribed."""
+        """Notify whoever has subscribed; wait for a first one, who may be on the way."""
         body = json.dumps(fields).encode()
         with self._changed:
+            assert self._changed.wait_for(lambda: self._clients, 60)
             for client in self._clients:
                 client.sendall(HEADER.pack(len(body), 0, NOTIFY, VERSION) + body)
 
@@ -82,8 +85,12 @@ class Bfdd:
         length, number, _, _ = HEADER.unpack(client.recv(HEADER.size))
         client.recv(length)
         with self._changed:  # who was answered has subscribed
+            if self._ended:  # between the connect and this
+                client.close()
+                return
             client.sendall(HEADER.pack(len(OK), number, RESPONSE, VERSION) + OK)
             self._clients.append(client)
+            self._changed.notify_all()
 
     def _converse(self, client: socket.socket) -> None:
         inside = ""

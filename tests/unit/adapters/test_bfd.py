@@ -244,7 +244,7 @@ class Ear:
 
     def next(self) -> BfddEvent:
         """Return what comes next."""
-        event = self._heard.get(timeout=10)
+        event = self._heard.get(timeout=60)
         if isinstance(event, BaseException):
             raise event
         return event
