@@ -5,7 +5,9 @@ It understands what `configuration.commands` says, in the way of FRR 8.4: a conf
 
 import json
 import socket
+import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from exabgp_metallb.adapters.bfd.control import HEADER, NOTIFY, RESPONSE, VERSION
@@ -26,11 +28,13 @@ class Bfdd:
         self.peers: dict[str, str] = {}  # by the words after `peer`, the profile
         self.commands: list[str] = []
         self._refused = refused
-        self._clients: list[socket.socket] = []
+        self._accepted: list[socket.socket] = []
+        self._clients: list[socket.socket] = []  # of those, who has subscribed
         self._ended = False
         self._changed = threading.Condition()
-        self._listeners = [self._listen(folder / name) for name in ("bfdd.sock", "bfdd.vty")]
-        control, vty = self._listeners
+        # Who reaches the first expects the second to be there.
+        vty, control = (self._listen(folder / name) for name in ("bfdd.vty", "bfdd.sock"))
+        self._listeners = [control, vty]
         self._serve(control, self._subscribe)
         self._serve(vty, self._converse)
 
@@ -49,8 +53,14 @@ class Bfdd:
                     client, _ = listener.accept()
                 except OSError:
                     return
+                with self._changed:
+                    self._accepted.append(client)
+                    if self._ended:  # between the connect and this
+                        client.close()
+                        return
                 assert callable(serve)
-                serve(client)
+                with suppress(OSError, struct.error):  # who has left may not wait for an answer
+                    serve(client)
 
         threading.Thread(target=accept, daemon=True).start()
 
@@ -61,7 +71,9 @@ class Bfdd:
             listener.close()
         with self._changed:
             self._ended = True
-            for client in self._clients:
+            for client in self._accepted:
+                with suppress(OSError):  # it may be gone by now
+                    client.shutdown(socket.SHUT_RDWR)  # wakes who reads
                 client.close()
 
     def tell(self, **fields: object) -> None:
@@ -85,9 +97,6 @@ class Bfdd:
         length, number, _, _ = HEADER.unpack(client.recv(HEADER.size))
         client.recv(length)
         with self._changed:  # who was answered has subscribed
-            if self._ended:  # between the connect and this
-                client.close()
-                return
             client.sendall(HEADER.pack(len(OK), number, RESPONSE, VERSION) + OK)
             self._clients.append(client)
             self._changed.notify_all()
