@@ -56,14 +56,42 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+class Clock:
+    """Monotonic seconds, which can be held: however slow the test is, no time is over then."""
+
+    def __init__(self) -> None:
+        self._lost = 0.0
+        self._held: float | None = None
+
+    def __call__(self) -> float:
+        """Return the time."""
+        held = self._held
+        return time.monotonic() - self._lost if held is None else held
+
+    def hold(self) -> None:
+        """Let no time pass."""
+        self._held = self()
+
+    def go_on(self) -> None:
+        """Let time pass again."""
+        self._lost = time.monotonic() - self()
+        self._held = None
+
+
 @pytest.fixture
-def follow() -> Iterator[Follow]:
+def clock() -> Clock:
+    """Return the clock of what is followed."""
+    return Clock()
+
+
+@pytest.fixture
+def follow(clock: Clock) -> Iterator[Follow]:
     """Return a function that follows a folder and returns who hears of it."""
     sources = []
 
     def begin(path: Path) -> Ear:
         ear = Ear()
-        sources.append(ManifestFolder(path, on_death=ear.death, now=time.monotonic))
+        sources.append(ManifestFolder(path, on_death=ear.death, now=clock))
         sources[-1].start(ear)
         return ear
 
@@ -237,7 +265,7 @@ def test_only_what_differs_is_told(folder: Path, follow: Follow) -> None:
 
 
 def test_only_the_file_that_changed_is_parsed(
-    folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+    folder: Path, follow: Follow, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a look at everything nor the same bytes again cost a parse."""
     parsed: list[str] = []
@@ -251,6 +279,7 @@ def test_only_the_file_that_changed_is_parsed(
     monkeypatch.setattr(manifests, "parse", parse)
     ear = follow(folder)
     assert len(listed(ear)) == len(parsed) == 100
+    clock.hold()
     (folder / "07.yaml").write_text(namespace("n-7"))  # as it was
     (folder / "sub").mkdir()  # makes it look at everything
     (folder / "50.yaml").write_text(namespace("n-50", "red"))
@@ -258,11 +287,12 @@ def test_only_the_file_that_changed_is_parsed(
     assert parsed[100:] == ["50.yaml"]
 
 
-def test_a_file_in_the_making_is_left_alone(folder: Path, follow: Follow) -> None:
+def test_a_file_in_the_making_is_left_alone(folder: Path, follow: Follow, clock: Clock) -> None:
     """A writer that takes its time makes nothing go, whatever happens beside it."""
     (folder / "a.yaml").write_text(f"{namespace('one')}---\n{namespace('two')}")
     ear = follow(folder)
     listed(ear)
+    clock.hold()
     with (folder / "a.yaml").open("w") as file:
         file.write(namespace("one", "red"))
         file.flush()
@@ -274,12 +304,15 @@ def test_a_file_in_the_making_is_left_alone(folder: Path, follow: Follow) -> Non
     assert ear.is_quiet
 
 
-def test_writers_in_quick_succession_make_nothing_go(folder: Path, follow: Follow) -> None:
+def test_writers_in_quick_succession_make_nothing_go(
+    folder: Path, follow: Follow, clock: Clock
+) -> None:
     """What one writer has finished may be half overwritten by the next when it is read."""
     whole = "---\n".join(namespace(f"n-{number}") for number in range(50))
     (folder / "a.yaml").write_text(whole)
     ear = follow(folder)
     listed(ear)
+    clock.hold()
     for _ in range(100):
         with (folder / "a.yaml").open("w", buffering=64) as file:
             file.write(whole[: len(whole) // 2])
@@ -289,32 +322,36 @@ def test_writers_in_quick_succession_make_nothing_go(folder: Path, follow: Follo
 
 
 def test_a_file_that_is_taken_away_and_written_anew_was_never_gone(
-    folder: Path, follow: Follow
+    folder: Path, follow: Follow, clock: Clock
 ) -> None:
     """This is how git and vim write."""
     (folder / "a.yaml").write_text(f"{namespace('one')}---\n{namespace('two')}")
     ear = follow(folder)
     listed(ear)
+    clock.hold()
     (folder / "a.yaml").unlink()  # git and vim
     (folder / "a.yaml").write_text(f"{namespace('one')}---\n{namespace('two', 'red')}")
     assert told(ear.next()) == ("two", "red")
     (folder / "b.yaml").write_text(namespace("three"))
     assert told(ear.next()) == ("three", "blue")
+    clock.go_on()
     (folder / "b.yaml").unlink()
     assert ear.next() == Gone(ref("three"))  # what went before it would be gone by now
     assert ear.is_quiet
 
 
-def test_a_file_that_is_renamed_changes_nothing(folder: Path, follow: Follow) -> None:
+def test_a_file_that_is_renamed_changes_nothing(folder: Path, follow: Follow, clock: Clock) -> None:
     """What it gave is not gone in between, and not there twice."""
     (folder / "a.yaml").write_text(namespace("one"))
     ear = follow(folder)
     listed(ear)
+    clock.hold()
     (folder / "a.yaml").rename(folder / "b.yaml")
     (folder / "b.yaml").rename(folder / "c.json")  # JSON is YAML, and this the other way round
     (folder / "c.json").rename(folder / "c.yaml")
     (folder / "z.yaml").write_text(namespace("two"))
     assert told(ear.next()) == ("two", "blue")
+    clock.go_on()
     (folder / "z.yaml").unlink()
     assert ear.next() == Gone(ref("two"))  # what went before it would be gone by now
     assert ear.is_quiet
@@ -347,7 +384,7 @@ def test_folders_come_move_and_go(folder: Path, follow: Follow) -> None:
     (folder / "x" / "y" / "a.yaml").write_text(namespace("one"))
     assert told(ear.next()) == ("one", "blue")
     (folder / "x").rename(folder / "z")
-    (folder / "z" / "y" / "a.yaml").write_text(namespace("one", "red"))
+    mend(folder / "z" / "y" / "a.yaml", namespace("one", "red"))
     assert told(ear.next()) == ("one", "red")
     (folder / "z" / "y").rename(folder.parent / "elsewhere")
     assert ear.next() == Gone(ref("one"))
@@ -437,7 +474,7 @@ def test_a_slow_look_finds_what_the_kernel_did_not_tell(
     monkeypatch.setattr(manifests, "SETTLE_SECONDS", 0.05)
     ear = follow(folder)
     listed(ear)
-    target.write_text(namespace("one", "red"))  # in a folder that nobody watches
+    mend(target, namespace("one", "red"))  # in a folder that nobody watches
     assert told(ear.next()) == ("one", "red")
 
 
@@ -536,11 +573,14 @@ def test_a_folder_that_vanishes_keeps_what_it_gave(folder: Path, follow: Follow)
     assert ear.next() == Gone(ref("one"))
 
 
-def test_a_folder_that_comes_later_is_listed_then(folder: Path, follow: Follow) -> None:
+def test_a_folder_that_comes_later_is_listed_then(
+    folder: Path, follow: Follow, clock: Clock
+) -> None:
     """A speaker may start before its folder is mounted."""
     folder.rmdir()
     ear = follow(folder)
     assert isinstance(ear.next(), Away)
+    clock.hold()
     new = folder.parent / "new"
     new.mkdir()
     (new / "a.yaml").write_text(namespace("one"))
@@ -559,12 +599,13 @@ def test_a_folder_that_is_emptied_is_empty(folder: Path, follow: Follow) -> None
 
 
 def test_a_folder_from_which_a_disk_was_taken_is_not(
-    folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+    folder: Path, follow: Follow, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An empty mount point is no word of anybody's."""
     (folder / "a.yaml").write_text(namespace("one"))
     ear = follow(folder)
     listed(ear)
+    clock.hold()
 
     class Elsewhere(Tree):
         def __init__(self, root: str, on_folder: Callable[[str], None]) -> None:
