@@ -7,6 +7,7 @@ listens here looks for himself from time to time.
 import math
 import os
 import select
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ class Watches:
     def __init__(self) -> None:
         self.fault: OSError | None = None
         self._waker = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._closing = threading.Lock()  # over _closed, since `wake` comes at any time
+        self._closed = False
         self._poll = select.poll()
         self._poll.register(self._waker, select.POLLIN)
         self._folders: dict[int, tuple[str, str]] = {}  # watch -> folder, the one name that counts
@@ -113,11 +116,15 @@ class Watches:
 
     def wake(self) -> None:
         """End a `wait` in another thread."""
-        os.eventfd_write(self._waker, 1)
+        with self._closing:
+            if not self._closed:
+                os.eventfd_write(self._waker, 1)
 
     def close(self) -> None:
         """End all watches."""
-        os.close(self._waker)
+        with self._closing:
+            self._closed = True
+            os.close(self._waker)
         if self._inotify:
             self._inotify.close()
 

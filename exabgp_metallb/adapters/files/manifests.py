@@ -19,6 +19,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -138,15 +139,14 @@ class ManifestFolder:
         self._stopping.set()
         self._watches.wake()
         self._thread.join(STOP_SECONDS)
-        if not self._thread.is_alive():
-            self._watches.close()
 
     def _run(self) -> None:
-        self._look_at_everything(self._read)
-        while not self._stopping.is_set():
-            due = [self._next_look, *self._missing.values()]
-            due += [until for _, until in self._unsettled.values()]
-            self._take(self._watches.wait(max(0.0, min(due) - self._now())))
+        with closing(self._watches):
+            self._look_at_everything(self._read)
+            while not self._stopping.is_set():
+                due = [self._next_look, *self._missing.values()]
+                due += [until for _, until in self._unsettled.values()]
+                self._take(self._watches.wait(max(0.0, min(due) - self._now())))
 
     def _take(self, happened: Happened) -> None:
         for path in sorted(happened.touched - happened.written):

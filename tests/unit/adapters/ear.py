@@ -4,7 +4,7 @@ from queue import Empty, SimpleQueue
 
 from exabgp_metallb.adapters.source import Event
 
-WITHIN_SECONDS = 10.0  # what arrives in milliseconds may take long on a loaded machine
+WITHIN_SECONDS = 60.0  # what arrives in milliseconds may take long on a loaded machine
 
 
 class Ear:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,13 +13,13 @@ import pytest
 from exabgp_metallb.adapters.files import contents, inotify, manifests
 from exabgp_metallb.adapters.files.manifests import ManifestFolder, read
 from exabgp_metallb.adapters.files.tree import Tree
-from exabgp_metallb.adapters.source import Away, Back, Gone, Listed, Put
+from exabgp_metallb.adapters.source import Away, Back, Event, Gone, Listed, Put
 from exabgp_metallb.errors import SourceError
 from exabgp_metallb.parsing.objects import KINDS
 from exabgp_metallb.values.faults import ObjectRef
 from exabgp_metallb.values.objects import Namespace
 from exabgp_metallb.values.specs import Parsed
-from tests.unit.adapters.ear import Ear
+from tests.unit.adapters.ear import WITHIN_SECONDS, Ear
 
 Follow = Callable[[Path], Ear]
 
@@ -644,8 +645,30 @@ def test_after_stop_nothing_is_told(folder: Path) -> None:
     listed(ear)
     source.stop()
     (folder / "a.yaml").write_text(namespace("one"))
+    source._thread.join(WITHIN_SECONDS)
     assert not source._thread.is_alive()
     assert ear.is_quiet
+
+
+def test_a_thread_that_ends_late_leaves_nothing_open(folder: Path) -> None:
+    """It is not waited for; and to stop twice does no harm."""
+    ear = Ear()
+    free = threading.Event()
+
+    def hold(event: Event) -> None:
+        ear(event)
+        free.wait(WITHIN_SECONDS)
+
+    source = ManifestFolder(folder, on_death=ear.death, now=time.monotonic)
+    source.start(hold)
+    listed(ear)
+    source.stop()
+    assert source._thread.is_alive()
+    free.set()
+    source._thread.join(WITHIN_SECONDS)
+    assert source._watches._inotify is not None
+    assert source._watches._inotify.closed
+    source.stop()
 
 
 def test_ten_thousand_objects_in_one_file_or_as_many(folder: Path, follow: Follow) -> None:
