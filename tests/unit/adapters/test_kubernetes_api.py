@@ -2,7 +2,6 @@
 
 import random
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -255,7 +254,7 @@ def test_a_watch_that_is_silent_is_begun_again(
     api: ScriptedApi, watched: Callable[..., Ear]
 ) -> None:
     """A connection may be dead without a word; where it is not, nothing is lost by asking."""
-    pace = Pace(uniform=NO_REST.uniform, rest_seconds=(0.0, 0.0), silence_seconds=0.05)
+    pace = Pace(uniform=NO_REST.uniform, rest_seconds=(0.0, 0.0), silence_seconds=3.0)
     ear = watched(
         watch(line("ADDED", service("a", version="11"))),
         watch(),
@@ -433,13 +432,14 @@ def test_away_is_said_once_and_again_when_it_differs(api: ScriptedApi, follow: F
 
 def test_an_api_that_cannot_be_reached_is_away(api: ScriptedApi) -> None:
     """The message has its address and the kernel's reason."""
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    text = api.kubeconfig.read_text()
-    api.kubeconfig.write_text(text.replace(api.url, f"http://127.0.0.1:{port}"))
-    connection = Connection(partial(config.kubeconfig, api.kubeconfig), now=lambda: 0.0)
-    with pytest.raises(SourceError) as caught:
-        read(connection, namespace="lb", pace=NO_REST, kinds=["Service"])
+    with socket.socket() as deaf:  # it has the port, and listens to nobody
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        text = api.kubeconfig.read_text()
+        api.kubeconfig.write_text(text.replace(api.url, f"http://127.0.0.1:{port}"))
+        connection = Connection(partial(config.kubeconfig, api.kubeconfig), now=lambda: 0.0)
+        with pytest.raises(SourceError) as caught:
+            read(connection, namespace="lb", pace=NO_REST, kinds=["Service"])
     message = f"http://127.0.0.1:{port} cannot be reached: [Errno 111] Connection refused"
     assert str(caught.value).startswith(message)
 
@@ -485,10 +485,10 @@ def test_a_pause_ends_when_another_request_is_granted(
 ) -> None:
     """Whatever was asked: the server is there again."""
     an_hour = Pace(uniform=lambda low, _high: low, rest_seconds=(3600.0, 3600.0))
-    api.will(refusal(503), plain({}), watch(bookmark("1", ends_list=True)))
+    api.will(refusal(503), watch(bookmark("1", ends_list=True)))
     ear = follow(pace=an_hour)
     assert isinstance(ear.next(), Away)
-    connection.get("/version", {}, read_seconds=10.0).body()
+    connection.get("/version", {}, read_seconds=60.0).body()
     assert ear.next() == Back("Service")
     assert listed(ear) == []
 
@@ -508,11 +508,11 @@ def test_a_kind_that_fails_alone_is_not_asked_for_sooner(
         if high != SHORT.watch_seconds[1]:
             drawn.append((low, high))
         if low == SHORT.rest_seconds[0]:
-            connection.get("/version", {}, read_seconds=10.0).body()
+            connection.get("/version", {}, read_seconds=60.0).body()
         return low
 
     pace = replace(SHORT, uniform=uniform)
-    api.will(*[refusal(status), plain({})] * 4, watch(bookmark("1", ends_list=True)))
+    api.will(*[refusal(status)] * 4, watch(bookmark("1", ends_list=True)))
     ear = follow(pace=pace)
     assert isinstance(ear.next(), Away)
     assert ear.next() == Back("Service")
@@ -525,11 +525,11 @@ def test_a_server_that_asks_for_a_pause_has_it(
 ) -> None:
     """Retry-After holds for who was told, whoever else is served meanwhile."""
     pace = Pace(uniform=lambda low, _high: low, rest_seconds=(0.0, 60.0))
-    api.will(refusal(429, Retry_After="1"), plain({}), watch(bookmark("1", ends_list=True)))
+    api.will(refusal(429, Retry_After="1"), watch(bookmark("1", ends_list=True)))
     begun = time.monotonic()
     ear = follow(pace=pace)
     assert isinstance(ear.next(), Away)
-    connection.get("/version", {}, read_seconds=10.0).body()
+    connection.get("/version", {}, read_seconds=60.0).body()
     assert ear.next() == Back("Service")
     assert time.monotonic() - begun > 1.0
 
@@ -544,7 +544,7 @@ def test_stop_ends_a_pause(api: ScriptedApi, connection: Connection) -> None:
     api.will(refusal(503))
     source.start(ear)
     assert isinstance(ear.next(), Away)
-    (runner,) = (each for each in threading.enumerate() if each.name == "watch-Service")
+    (_, runner) = source._watches["Service"]
     source.stop()
     runner.join(WITHIN_SECONDS)
     assert not runner.is_alive()
@@ -620,6 +620,7 @@ def test_stop_ends_a_watch_that_waits(api: ScriptedApi, connection: Connection) 
     assert listed(ear) == []
     (_, runner) = source._watches["Service"]
     source.stop()
+    runner.join(WITHIN_SECONDS)
     assert not runner.is_alive()
     assert ear.is_quiet
 
