@@ -12,7 +12,7 @@ import pytest
 from exabgp_metallb.adapters.control import LONGEST_LINE, Answer, ControlServer, ask
 from exabgp_metallb.errors import ControlError
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ from exabgp_metallb.values.orders import (
 )
 from tests.integration.lab.waiting import wait_for
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 names = st.text(min_size=1, max_size=8)
 addresses = st.ip_addresses()
@@ -519,13 +519,15 @@ def test_strangers_are_turned_away(path: Path, group: int | None, *, taken: bool
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
-        with socket.socket(socket.AF_UNIX) as stream, unix.short(path) as address:
-            os.setgroups([4711])
-            os.setgid(65534)
-            os.setuid(65534)
-            stream.connect(address)
-            os.write(writes, stream.recv(1) or b"closed")
-        os._exit(0)
+        try:
+            with socket.socket(socket.AF_UNIX) as stream, unix.short(path) as address:
+                os.setgroups([4711])
+                os.setgid(65534)
+                os.setuid(65534)
+                stream.connect(address)
+                os.write(writes, stream.recv(1) or b"closed")
+        finally:
+            os._exit(0)  # whatever happened: the other tests are the parent's
     os.close(writes)
     said = os.read(reads, 100)
     os.close(reads)
@@ -541,6 +543,7 @@ def test_orders_on_disk_come_back(tmp_path: Path) -> None:
     for number in range(20):
         file.write(orders(f"10.0.0.{number}"))
     file.close()
+    file._thread.join(SECONDS)  # a slow disk is not waited for
     again = OrdersFile(tmp_path / "orders.json")
     assert again.read() == orders("10.0.0.19")
     (tmp_path / "orders.json").write_bytes(b'{"version": 1, "ord')

@@ -8,13 +8,13 @@ from queue import SimpleQueue
 from threading import Thread
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exabgp_metallb.adapters.exabgp.pipe import READ_BYTES, Pipe
 from exabgp_metallb.errors import ExabgpError
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 
 
 class Ends:
@@ -49,7 +49,7 @@ def ends() -> Iterator[Ends]:
     ends.close()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(max_examples=30)
 @given(
     lines=st.lists(st.text(st.characters(codec="ascii", exclude_characters="\n"), max_size=20)),
     cuts=st.lists(st.integers(1, 30)),

@@ -20,7 +20,7 @@ from exabgp_metallb.adapters.kubernetes.answers import ApiError
 from exabgp_metallb.adapters.kubernetes.connection import Connection, Response
 from exabgp_metallb.adapters.kubernetes.election import LEASE_NAME, Election
 from exabgp_metallb.adapters.kubernetes.writes import CONTROLLER, Request, Sent, Writers
-from exabgp_metallb.decisions.leadership import Leadership
+from exabgp_metallb.decisions.leadership import Leadership, Times
 from exabgp_metallb.errors import SourceError
 from exabgp_metallb.programs.tenure import KINDS
 from exabgp_metallb.values.conditions import Condition
@@ -37,7 +37,7 @@ HOLDS = Condition(holds=True, reason="Allocated", message="192.0.2.1 from IPAddr
 FAILS = Condition(holds=False, reason="PoolExhausted", message="none is left")
 BOTH = (ip_address("192.0.2.1"), ip_address("2001:db8::1"))
 GIVEN = Showing(addresses=BOTH, pool="public", condition=HOLDS)
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
 
 CONDITION = {
     "type": "metallb.io/AddressAllocated",
@@ -330,11 +330,14 @@ def test_events_wait_for_addresses() -> None:
 
 
 def election(wire: Connection, told: "SimpleQueue[int | None]", clock: list[float]) -> Election:
-    """Return a part in an election whose clock stands still unless it is moved."""
+    """Return a part in an election whose clock stands still unless it is moved.
+
+    The pause between two looks is real, and longer than any of these tests.
+    """
     return Election(
         wire,
         namespace="metallb-system",
-        leadership=Leadership("us"),
+        leadership=Leadership("us", Times(3600)),
         now=lambda: clock[0],
         changed=told.put,
         on_death=told.put,  # type: ignore[arg-type] # the test would see it
@@ -357,7 +360,7 @@ def test_a_lease_is_made_held_and_given_up() -> None:
     assert term is not None
     assert us.leads(term)
     assert not us.leads(term + 1)
-    clock[0] = 110.0
+    clock[0] = 100.0 + Times(3600).renew_seconds
     assert not us.leads(term)
     clock[0] = 101.0
     assert us.leads(term)
@@ -386,7 +389,7 @@ def test_a_term_that_follows_another_is_another() -> None:
     us = election(wire, told, clock)
     us._take_part()
     us._note()
-    clock[0] = 160.0
+    clock[0] = 100.0 + 4 * 3600
     us._take_part()
     us._note()
     terms = [told.get_nowait() for _ in range(3)]
@@ -452,5 +455,7 @@ def test_the_controller_has_the_rights_that_it_uses_and_no_others() -> None:
 
 def test_no_thread_is_left() -> None:
     """Each test above has ended what it began."""
-    names = [each.name for each in threading.enumerate()]
-    assert not [name for name in names if name.startswith(("writer-", "election"))]
+    for each in threading.enumerate():
+        if each.name.startswith(("writer-", "election")):
+            each.join(PATIENCE_SECONDS)
+            assert not each.is_alive()
