@@ -3,19 +3,22 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
 
 # ExaBGP looks for a file of settings beside the program that imports it. To pytest-xdist's workers
 # that would be our own etc/exabgp/exabgp.env, which is systemd's.
 os.environ["EXABGP_ENVFILE"] = os.devnull
 
-settings.register_profile("ci", derandomize=True)
+TIMELESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""An example takes as long as the machine is busy."""
+
+settings.register_profile("people", TIMELESS)
+settings.register_profile("ci", TIMELESS, derandomize=True)
 """The same examples at each run: what fails in CI is the change, and not the luck of that day. New
 examples are found where people develop."""
 
-if os.environ.get("CI") == "true":
-    settings.load_profile("ci")
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "people")
 
 
 class Shares(LoadScopeScheduling):  # type: ignore[misc]  # as above
