@@ -14,5 +14,5 @@ def test_both_families_are_served(address: str, url: str) -> None:
     server = Metrics(address, 0)
     server.publish(SpeakerVitals(waiting_for=()))
     server.start()
-    with urllib.request.urlopen(f"http://{url}:{server.port}/readyz", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://{url}:{server.port}/readyz", timeout=60) as answer:
         assert answer.read() == b"ok\n"

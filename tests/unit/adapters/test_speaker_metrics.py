@@ -17,7 +17,7 @@ def samples(vitals: SpeakerVitals) -> set[Sample]:
     server = Metrics("127.0.0.1", 0)
     server.publish(vitals)
     server.start()
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(names) == len(set(names)), "a family is there twice"
