@@ -136,6 +136,9 @@ class ClusterSource:
     def _follow_all(self, connection: Connection, listener: Listener) -> None:
         nodes = NodeScope(self._options.node, listener, self._read_nodes)
         with self._lock:
+            if self._stopped.is_set():  # while the configuration was read
+                connection.close()
+                return
             self._source = KubernetesSource(
                 connection,
                 namespace=self._options.namespace,

@@ -7,18 +7,22 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event, Thread, current_thread
 
 import pytest
 from exabgp.reactor.api.processes import Processes
 
 from exabgp_metallb.adapters.exabgp.pipe import Pipe
-from exabgp_metallb.adapters.source import Away, Back, Event
+from exabgp_metallb.adapters.files.aside import write_aside
+from exabgp_metallb.adapters.kubernetes.connection import Connection
+from exabgp_metallb.adapters.source import Away, Back
+from exabgp_metallb.adapters.source import Event as SourceEvent
 from exabgp_metallb.errors import UsageError
 from exabgp_metallb.programs import start
 from exabgp_metallb.programs.options import Options
 from tests.unit.programs.told import Told
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 KUBECONFIG = """\
 apiVersion: v1
@@ -57,15 +61,13 @@ def test_a_wrong_kubeconfig_is_told_once_and_waited_for(
     monkeypatch.setattr(start, "RETRY_SECONDS", 0.01)
     given = options()
     assert given.kubeconfig is not None
-    heard: SimpleQueue[Event | BaseException] = SimpleQueue()
+    heard: SimpleQueue[SourceEvent | BaseException] = SimpleQueue()
     source = start.ClusterSource(given, heard.put)
     source.start(heard.put)
     first = heard.get(timeout=WAIT_SECONDS)
-    given.kubeconfig.write_text("nonsense: [")
+    write_aside(given.kubeconfig, b"nonsense: [", mode=0o600)
     second = heard.get(timeout=WAIT_SECONDS)
-    aside = given.kubeconfig.with_suffix(".new")
-    aside.write_text(KUBECONFIG)
-    aside.rename(given.kubeconfig)
+    write_aside(given.kubeconfig, KUBECONFIG.encode(), mode=0o600)
     third = heard.get(timeout=WAIT_SECONDS)
     source.follow("Secret")
     source.stop()
@@ -76,9 +78,33 @@ def test_a_wrong_kubeconfig_is_told_once_and_waited_for(
     assert third == Back(start.CLUSTER)
 
 
+def test_a_source_that_is_stopped_while_it_connects_watches_nothing(
+    options: Callable[..., Options],
+) -> None:
+    """Its threads would go on for as long as the process."""
+    given = options()
+    assert given.kubeconfig is not None
+    given.kubeconfig.write_text(KUBECONFIG)
+    connecting: SimpleQueue[Thread] = SimpleQueue()
+    stopped = Event()
+
+    def connected(_: Connection) -> None:
+        connecting.put(current_thread())
+        stopped.wait(WAIT_SECONDS)
+
+    source = start.ClusterSource(given, lambda _: None, [connected])
+    source.start(lambda _: None)
+    thread = connecting.get(timeout=WAIT_SECONDS)
+    source.stop()
+    stopped.set()
+    thread.join(WAIT_SECONDS)
+    assert not thread.is_alive()
+    assert source._source is None
+
+
 def test_a_pod_without_an_account_is_told(options: Callable[..., Options]) -> None:
     """Neither a kubeconfig nor a cluster around us."""
-    heard: SimpleQueue[Event | BaseException] = SimpleQueue()
+    heard: SimpleQueue[SourceEvent | BaseException] = SimpleQueue()
     source = start.ClusterSource(options(kubeconfig=None), heard.put)
     source.start(heard.put)
     told = heard.get(timeout=WAIT_SECONDS)
