@@ -58,9 +58,10 @@ class Network:
         source: the folder of manifests to copy.
         folder: an empty one, for everything.
         processes: starts and ends what runs.
+        port: of the router.
 
     Attributes:
-        manifests: the copy; its peers have a free port.
+        manifests: the copy; its peers have the router's port.
         feed: what the router tells.
         neighbors: of the router, by the manifests as they are at first.
 
@@ -68,14 +69,14 @@ class Network:
         UsageError: the manifests are not there, or no demo can be made of them.
     """
 
-    def __init__(self, source: Path, folder: Path, processes: Processes) -> None:
+    def __init__(self, source: Path, folder: Path, processes: Processes, port: int) -> None:
         self._folder = folder
         self._processes = processes
-        self._router = (ROUTER_ADDRESS, router.free_port(ROUTER_ADDRESS))
+        self._router = (ROUTER_ADDRESS, port)
         own = {k: v for k, v in os.environ.items() if not _OF_EXABGP.match(k)}
         self._environment = own | {"TMPDIR": str(folder)}  # what a signal cuts short goes with it
         self.manifests = folder / "manifests"
-        copy(source, self.manifests, port=self._router[1])
+        copy(source, self.manifests, port=port)
         self.feed = router.RouterFeed(folder / "feed")
         self.neighbors = self.plan().neighbors
         if not self.neighbors:
@@ -181,7 +182,8 @@ def network(source: Path) -> Iterator[Network]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         processes = Processes(folder)
         stack.callback(processes.close)
-        yield Network(source, folder, processes)
+        port = stack.enter_context(router.reserved_port(ROUTER_ADDRESS))
+        yield Network(source, folder, processes, port)
 
 
 def copy(source: Path, target: Path, *, port: int) -> None:

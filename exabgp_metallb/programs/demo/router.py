@@ -7,7 +7,8 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from exabgp_metallb.adapters.exabgp import conf as exabgp_conf
@@ -52,12 +53,17 @@ def conf(router: Address, neighbors: Iterable[Neighbor], run: Sequence[str]) -> 
     return exabgp_conf.render((), run=run) + "".join(sections)
 
 
-def free_port(address: Address) -> int:
-    """Return a TCP port that nothing listens on, and that needs no privilege."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((str(address), 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextmanager
+def reserved_port(address: Address) -> Iterator[int]:
+    """Give a TCP port that needs no privilege, and that nobody takes before the router listens.
+
+    It stays bound here. Linux lets ExaBGP bind it as well, since both set SO_REUSEADDR and this end
+    never listens: socket(7).
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((str(address), 0))
+        yield holder.getsockname()[1]
 
 
 class RouterFeed:
