@@ -31,7 +31,7 @@ if name == "zebra":
     server.listen()
 time.sleep(600)
 """
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 def session(*, echo: bool = False, multihop: bool = False, vrf: str | None = None) -> BfdSession:

@@ -13,7 +13,7 @@ FAMILY = """
 import signal, subprocess, sys, time
 child = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-    "print('ready', flush=True); time.sleep(60)"
+    "print('ready', flush=True); time.sleep(200)"
 )
 subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
 time.sleep(600)
@@ -25,7 +25,7 @@ import os, pathlib, signal, sys, time
 from exabgp_metallb.programs.demo.processes import Processes, descendants
 
 def wait(condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.01)
@@ -44,7 +44,7 @@ def play(tmp_path: Path, script: str) -> subprocess.CompletedProcess[str]:
     family = tmp_path / "family.py"
     family.write_text(FAMILY)
     command = [sys.executable, "-c", SCRIPT + script, str(tmp_path), str(family)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_a_killed_process_takes_its_descendants_along(tmp_path: Path) -> None:
@@ -87,4 +87,4 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     assert done.returncode == -9
     pids = [int(word) for word in done.stdout.split()]
     assert len(pids) == 2
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10, "they ended")
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 60, "they ended")

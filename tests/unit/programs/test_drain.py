@@ -184,12 +184,12 @@ def test_a_stop_before_anything_was_read_waits_for_nothing() -> None:
 def test_what_is_told_of_a_drain() -> None:
     """How far it is, since when, who asked and how long it takes."""
     stage = Draining()
-    stage.ask(Goal.DRAIN, 7.0)
+    stage.ask(Goal.DRAIN, 2 * SECONDS)
     told = dict(stage.drain)
     told.pop("forSeconds")
     assert told == {
         "phase": "worse",
         "goal": "drained",
         "askedBy": ["request"],
-        "drainSeconds": 7.0,
+        "drainSeconds": 2 * SECONDS,
     }

@@ -29,7 +29,7 @@ from tests.unit.programs.told import Told
 TOR = IPv4Address("198.51.100.1")
 OTHER = replace(PLAIN, name="router-9", address=IPv4Address("198.51.100.9"))
 SLOWER = replace(PLAIN, hold_seconds=120)
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 class Managed:

@@ -54,6 +54,14 @@ def busy() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """Return a port that nobody listens on, and nobody can until the end of the test."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 @pytest.mark.parametrize(("uid", "gid"), [(10001, 0), (0, 10001)])
 def test_user_that_exabgp_refuses(
     uid: int, gid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -202,16 +210,14 @@ def test_without_a_cluster(tmp_path: Path) -> None:
     assert [each["check"] for each in _findings(found) if each["result"] == "error"] == ["api"]
 
 
-def test_an_api_that_is_away_does_not_stop_a_start(tmp_path: Path) -> None:
+def test_an_api_that_is_away_does_not_stop_a_start(closed: int, tmp_path: Path) -> None:
     """A node that comes up while the API is down announces what is kept on its disk."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     user: dict[str, Any] = {"name": "u", "user": {}}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "c",
-        "clusters": [{"name": "k", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "clusters": [{"name": "k", "cluster": {"server": f"http://127.0.0.1:{closed}"}}],
         "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
         "users": [user],
     }

@@ -34,7 +34,7 @@ from tests.integration.manifests import (
     slice_of,
 )
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 IP = ip_address("192.0.2.1")
 
 
