@@ -91,6 +91,7 @@ class FrrRouter(Router):
         self._wait_socket(self._zebra, "zserv.api")
         self._bgpd.start()
         self._wait_socket(self._bgpd, "bgpd.vty")
+        self.vty()  # answered once bgpd has read its file, and listens
 
     def stop(self) -> None:
         """End both; zebra takes its routes out of the kernel."""
@@ -117,6 +118,10 @@ class FrrRouter(Router):
                 answer, status = _answer(stream)
                 if status != 0:
                     raise LabError(f"bgpd: {line}: status {status}: {answer.strip()}")
+            # bgpd writes out its log before it waits for the next command: with an answer to none,
+            # what was shown stands in the history too.
+            stream.sendall(b"\0")
+            _answer(stream)
             return answer
 
     def show(self, what: str) -> dict[str, Any]:
@@ -197,7 +202,7 @@ class FrrRouter(Router):
         )
 
     def _wait_socket(self, daemon: Daemon, name: str) -> None:
-        """Wait until the daemon accepts connections; bgpd opens port 179 before its vty socket."""
+        """Wait until the daemon accepts connections."""
 
         def accepts() -> bool:
             daemon.check()
