@@ -14,6 +14,7 @@ import pytest
 from tests.integration.lab.bird import BirdRouter
 from tests.integration.lab.capture import KEEPALIVE, Capture
 from tests.integration.lab.frr import FrrFactory
+from tests.integration.lab.history import Address
 from tests.integration.lab.network import Host, Lab
 from tests.integration.lab.packets import (
     ASN_OF_32_BITS,
@@ -52,7 +53,8 @@ IPV4_UNICAST, IPV6_UNICAST = b"\0\1\0\1", b"\0\2\0\1"  # RFC 4760 section 8
 
 ODD_PASSWORD = "a\"b'c\\d;#e"
 SECRET_PASSWORD = "pässwörd"
-HOLD_SECONDS, KEEPALIVES = 3, 5
+HOLD_SECONDS, KEEPALIVES = 9, 5
+CAPTURED_SECONDS = 60.0  # tcpdump may be behind the router
 TTL, ONE_HOP = 64, 1  # net.ipv4.ip_default_ttl, and what keeps a packet on its segment
 
 
@@ -214,9 +216,16 @@ def test_every_field_on_the_wire(
                 WEB6: [NODE6],
             }
         )
+        for number, case in enumerate(CASES):
+            wait_open(capture, nodes_address(number), case.name)
         heard = list(packets(capture))
         for number, case in enumerate(CASES):
             check(case, nodes_address(number), capture, heard)
+
+
+def wait_open(capture: Capture, source: Address, what: str) -> None:
+    """Wait until an OPEN of an address was captured."""
+    wait_for(lambda: opens(capture, source), CAPTURED_SECONDS, f"an OPEN: {what}")
 
 
 def check(case: Case, source: IPv4Address, capture: Capture, heard: list[Packet]) -> None:
@@ -243,12 +252,14 @@ def test_keepalives_come_each_third_of_the_hold_time(
         router.wait_established()
 
         def times() -> list[float]:
-            heard = capture.messages()
-            return [m.at_seconds for m in heard if m.type == KEEPALIVE and m.source == worker.ipv4]
+            told = capture.messages()
+            return [m.at_seconds for m in told if m.type == KEEPALIVE and m.source == worker.ipv4]
 
-        wait_for(lambda: len(times()) >= KEEPALIVES, 60, "a few KEEPALIVEs")
-        first, *_, last = times()[1:]  # the one before answers the OPEN
-        between = (last - first) / (len(times()) - 2)
+        heard = wait_for(
+            lambda: found if len(found := times()) >= KEEPALIVES else [], 60, "a few KEEPALIVEs"
+        )
+        first, *_, last = heard[1:]  # the one before answers the OPEN
+        between = (last - first) / (len(heard) - 2)
     assert HOLD_SECONDS / 3 / 2 < between < HOLD_SECONDS / 3 * 2
 
 
@@ -288,6 +299,7 @@ def test_a_router_may_listen_on_another_port(tor: Host, worker: Host, manifests:
         router = bird(tor, NeighborConfig(address=worker.ipv4, asn=NODE_ASN), port=50179)
         Node(worker, manifests.path).start()
         router.wait_next_hops({WEB4: [NODE4]})
+        wait_open(capture, worker.ipv4, "on another port")
         assert {p.port for p in packets(capture) if p.source == worker.ipv4} == {50179}
 
 
@@ -313,6 +325,7 @@ def test_a_router_may_have_nothing_but_a_link_local_address(
     with Capture(tor) as capture:
         running.start()
         router.wait_next_hops({WEB4: [NODE4], WEB6: [link]})
+        wait_open(capture, IPv6Address(link), "from the link-local address")
         sent = {p.hops for p in packets(capture) if p.source == IPv6Address(link)}
         assert sent == {ONE_HOP}
     put_peer(manifests, "dead", "10.0.0.99")  # a reload
@@ -338,13 +351,15 @@ def test_another_device_is_another_session(
         router.wait_down(worker.ipv4)
         put_peer(manifests, "tor", tor.ipv4)
         router.wait_next_hops({WEB4: [NODE4]})
+        wait_for(lambda: len(opens(capture, worker.ipv4)) >= 2, CAPTURED_SECONDS, "two OPENs")
         for told in opens(capture, worker.ipv4):
             assert HOST_NAME not in told.capabilities
 
 
 def own_link_local(host: Host) -> str:
     """Return the link-local address that the kernel gave eth0."""
-    shown = host.ip("-6", "-oneline", "address", "show", "dev", "eth0", "scope", "link")
+    words = ["-6", "-oneline", "address", "show", "dev", "eth0", "scope", "link"]
+    shown = wait_for(lambda: host.ip(*words), 60, "a link-local address")
     return shown.split()[3].partition("/")[0]
 
 
@@ -367,11 +382,14 @@ def test_without_ebgp_multihop_no_packet_goes_further_than_one_hop(
         running = Node(worker, manifests.path)
         running.start()
         wait_for(
-            lambda: [p for p in packets(near) if p.destination == far.ipv4], 15, "a first attempt"
+            lambda: [p for p in packets(near) if p.destination == far.ipv4],
+            CAPTURED_SECONDS,
+            "a first attempt",
         )
         running.wait_log("BGP peer far (10.3.0.2): no session yet")
-        assert "ebgpMultiHop" in running.log()
+        running.wait_log("ebgpMultiHop")
         assert list(packets(behind)) == []
         put_peer(manifests, "far", far.ipv4, ebgpMultiHop=True)
         router.wait_next_hops({WEB4: [NODE4]})
+        wait_open(behind, ip_address(NODE4), "of a session over two hops")
         assert {p.hops for p in packets(behind) if p.source == ip_address(NODE4)} == {TTL - 1}

@@ -18,6 +18,7 @@ from tests.integration.lab.network import Host
 from tests.integration.lab.waiting import wait_for
 
 START_SECONDS = 60.0
+UPDATE_SECONDS = 60.0
 
 PCAP_HEADER = struct.Struct("<IHHiIII")  # pcap-savefile(5), written by this machine: little-endian
 PCAP_RECORD = struct.Struct("<IIII")
@@ -69,7 +70,8 @@ class Capture:
         self._tcpdump = Daemon(
             host,
             [
-                *("tcpdump", "-i", interface, "-n", "-s", "0", "-B", "16384", "-Z", "root"),
+                # The kernel keeps 64 KiB for each frame that waits: room for a thousand.
+                *("tcpdump", "-i", interface, "-n", "-s", "0", "-B", "65536", "-Z", "root"),
                 # Without these two a packet waits for others before it is handed on.
                 *("-U", "--immediate-mode", "-w", str(self.path), f"tcp port {port}"),
             ],
@@ -114,7 +116,7 @@ class Capture:
         announced: Prefix | None = None,
         withdrawn: Prefix | None = None,
         after_seconds: float = 0.0,
-        timeout: float = 10.0,
+        timeout: float = UPDATE_SECONDS,
     ) -> Update:
         """Wait for the first UPDATE that announces or withdraws a prefix.
 

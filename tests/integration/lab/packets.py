@@ -40,6 +40,8 @@ def packets(capture: Capture) -> Iterator[Packet]:
                 frame = reader.read_packet()
             except (EOFError, Scapy_Exception):
                 return
+            if len(frame.original) < (frame.wirelen or 0):  # the rest is not written yet
+                return
             network = frame[IP] if IP in frame else frame[IPv6]
             yield Packet(
                 source=ip_address(network.src),
