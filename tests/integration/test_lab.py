@@ -11,10 +11,10 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from tests.integration.lab.capture import OPEN, Capture
+from tests.integration.lab.capture import OPEN, Capture, Update
 from tests.integration.lab.exabgp_host import ExaBgp, ExaBgpFactory
 from tests.integration.lab.frr import FibHop, FrrFactory
-from tests.integration.lab.history import Event, Kind
+from tests.integration.lab.history import Event, Kind, Prefix
 from tests.integration.lab.network import NAMESPACES, Host, Lab, LabError, remove_left_behind
 from tests.integration.lab.router import NeighborConfig, Path, RouterConfig, RouterFactory
 from tests.integration.lab.waiting import wait_for
@@ -182,7 +182,7 @@ def test_a_withdrawal_is_seen_and_a_changed_route_is_none(
         "withdraw route fd01::2/128 next-hop fd00::11",
     )
     peer.wait_next_hops({"10.1.1.1/32": ["10.0.0.11"], "fd01::1/128": ["fd00::11"]})
-    assert peer.withdrawals_seen(mark) == [
+    assert sorted(peer.withdrawals_seen(mark), key=str) == [
         Event(Kind.WITHDRAWN, node1.ipv4, ip_network(prefix))
         for prefix in ("10.1.1.2/32", "fd01::2/128")
     ]
@@ -211,7 +211,7 @@ def test_a_graceful_restart_loses_only_what_does_not_come_back(
     tor: Host, node1: Host, router: RouterFactory, exabgp: ExaBgpFactory
 ) -> None:
     """The helper keeps stale routes and drops those that End-of-RIB leaves behind."""
-    graceful = "capability { graceful-restart 30; }"
+    graceful = "capability { graceful-restart 120; }"
     kept, gone = "10.1.1.1/32 next-hop self", "10.1.1.2/32 next-hop self"
     neighbor = NeighborConfig(address=node1.ipv4, asn=NODE_ASN, graceful_restart=True)
     peer = router(tor, config(neighbor))
@@ -330,8 +330,12 @@ def test_frr_weighs_by_link_bandwidth(
         route = f"10.1.1.1/32 next-hop self {community}"
         speakers.append(exabgp(node, exabgp_conf(node, route, asn=ROUTER_ASN)))
     peer.wait_fib({"10.1.1.1/32": ["10.0.0.11", "10.0.0.12"]})
-    weights = {hop.address: hop.weight for hop in peer.fib()[ip_network("10.1.1.1/32")]}
-    assert weights[node1.ipv4] == pytest.approx(2 * weights[node2.ipv4], rel=0.05)
+
+    def weighed() -> bool:
+        weights = {hop.address: hop.weight for hop in peer.fib()[ip_network("10.1.1.1/32")]}
+        return bool(weights[node1.ipv4] == pytest.approx(2 * weights[node2.ipv4], rel=0.05))
+
+    wait_for(weighed, 60, lambda: f"twice the weight, not {peer.fib()}")
 
     mark = peer.mark()
     for speaker in speakers:
@@ -371,10 +375,14 @@ def test_the_wire_shows_every_update_and_its_time(
         assert begin_seconds < update.at_seconds < time.time()
         wait_for(lambda: peer.received(node1.ipv4) == 2000, 60, "2000 routes")
 
-    from_node = [update for update in capture.updates() if update.source == node1.ipv4]
-    seen = {p for update in from_node for p in update.announced}
-    assert seen == prefixes | {ip_network("fd01::1/128")}
-    assert [p for update in from_node for p in update.withdrawn] == [ip_network("fd01::1/128")]
+        def from_node() -> list[Update]:
+            return [update for update in capture.updates() if update.source == node1.ipv4]
+
+        def seen() -> set[Prefix]:
+            return {p for update in from_node() for p in update.announced}
+
+        wait_for(lambda: seen() == prefixes | {ip_network("fd01::1/128")}, 60, "all of them")
+    assert [p for update in from_node() for p in update.withdrawn] == [ip_network("fd01::1/128")]
     assert sum(message.type == OPEN for message in capture.messages()) == 2
 
 
@@ -409,9 +417,9 @@ def test_a_pulled_cable_loses_carrier_and_a_cut_one_does_not(node1: Host, node2:
         return True
 
     for address in ("10.0.0.12", "fd00::12"):
-        assert reaches(address)
+        wait_for(lambda: reaches(address), 60, address)  # noqa: B023 -- used up at once
     node2.link_down()
-    assert "NO-CARRIER" in node2.ip("link", "show", "eth0")
+    wait_for(lambda: "NO-CARRIER" in node2.ip("link", "show", "eth0"), 60, "no carrier")
     assert "fd00::12" in node2.ip("address", "show", "eth0")
     assert not reaches("10.0.0.12")
     node2.link_up()
@@ -424,7 +432,10 @@ def test_a_pulled_cable_loses_carrier_and_a_cut_one_does_not(node1: Host, node2:
 
 
 def test_a_killed_run_is_cleared_away_and_a_living_one_kept(lab: Lab) -> None:
-    """A process that dies without closing its lab leaves nothing once the next one starts."""
+    """A process that dies without closing its lab leaves nothing once the next one starts.
+
+    Which may be one of another run, as soon as the process is dead.
+    """
     dying = (
         "import os, sys\n"
         "from tests.integration.lab.network import Lab\n"
@@ -432,14 +443,21 @@ def test_a_killed_run_is_cleared_away_and_a_living_one_kept(lab: Lab) -> None:
         "host = lab.host('orphan', '10.0.0.1/24')\n"
         "host.popen(['sleep', '60'])\n"
         "print(host.namespace, lab.folder, flush=True)\n"
+        "sys.stdin.read()\n"
         "os._exit(1)\n"
     )
     root = FilePath(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", dying], cwd=root, capture_output=True, text=True, check=False
-    )
-    namespace, folder = done.stdout.split()
-    assert (NAMESPACES / namespace).exists()
+    with subprocess.Popen(
+        [sys.executable, "-c", dying],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        namespace, folder = process.stdout.readline().split()
+        remove_left_behind()
+        assert (NAMESPACES / namespace).exists()
     living = lab.host("living", "10.0.0.1/24")
 
     remove_left_behind()
