@@ -14,12 +14,14 @@ from tests.integration.lab.frr import FibHop, FrrFactory, FrrRouter
 from tests.integration.lab.network import Lab
 from tests.integration.lab.router import NeighborConfig, RouterConfig
 from tests.integration.lab.router import Path as BgpPath
+from tests.integration.lab.waiting import wait_for
 from tests.integration.nodes import Node
 
 pytestmark = pytest.mark.netns
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "examples" / "edgerouter"
 ASN = 64512
+ZEBRA_SECONDS = 60.0  # it hears of the kernel's table later than that is so
 
 CONFIG_MAP = """\
 apiVersion: v1
@@ -72,7 +74,7 @@ def rib(router: FrrRouter) -> dict[str, set[tuple[str, str, int, int]]]:
             (hop["ip"], hop["interfaceName"], route["distance"], route["metric"])
             for route in routes
             for hop in route["nexthops"]
-            if route["selected"] and hop["active"] and hop["fib"]
+            if route.get("selected") and hop.get("active") and hop.get("fib")
         }
         for prefix, routes in shown.items()
     }
@@ -106,9 +108,10 @@ def test_the_router_gets_the_table_of_the_article(lab: Lab, frr: FrrFactory) -> 
     router.wait_established()
     router.wait_next_hops(expected)
     router.wait_fib(expected)
-    assert rib(router) == {
+    wanted = {
         prefix: {(hop, interface, 200, 0) for hop in hops} for prefix, hops in expected.items()
     }
+    wait_for(lambda: rib(router) == wanted, ZEBRA_SECONDS, lambda: f"{wanted}, not {rib(router)}")
     assert router.fib() == {
         ip_network(prefix): {FibHop(ip_address(hop), 1) for hop in hops}
         for prefix, hops in expected.items()
