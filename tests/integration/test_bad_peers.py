@@ -194,7 +194,7 @@ def test_a_live_peer_keeps_its_password(
     else:
         manifests.put(secret("key", first) | change)
     running.wait_log("BGPPeer/metallb-system/good: spec.passwordSecret: Secret")
-    assert words in running.log()
+    running.wait_log(words)
     assert_untouched(router, manifests)
     assert first not in running.log()
 
@@ -270,11 +270,13 @@ def test_a_file_that_somebody_edits_is_made_right(
     conf.write_text(rendered.replace("10.0.0.1 {", "10.0.0.2 {") + "# mine\n")
     manifests.put(ebgp("more", "10.0.0.71"))
     wait_for(
-        lambda: "10.0.0.71" in running.conf and "# mine" not in running.conf, 20, "our own file"
+        lambda: "10.0.0.71" in running.conf and "# mine" not in running.conf, 60, "our own file"
     )
+    running.wait_log("ExaBGP holds 2 neighbors")  # else it might read what comes now
+    mark = running.mark()
     conf.write_text("neighbor {")
     running.kill_speaker()
-    running.wait_log("ExaBGP holds 2 neighbors")
+    running.wait_log("ExaBGP holds 2 neighbors", since=mark)
     wait_for(lambda: "neighbor 10.0.0.71 {" in running.conf, 60, "our own file again")
     assert_untouched(good, manifests)
 
@@ -308,6 +310,7 @@ def test_a_full_disk_leaves_the_old_sessions(
         running.start()
         good.wait_next_hops({WEB: [NODE1]})
         running.wait_file("exabgp.conf", "10.0.0.1 {")
+        running.wait_file("last-good.jsonl", "BGPPeer")  # no old file goes when the disk is full
         rendered, filler = running.conf, fill(running.state)
         manifests.put(ebgp("new", "10.0.0.71"))
         running.wait_log("exabgp.conf: cannot be written: [Errno 28] No space left on device")
