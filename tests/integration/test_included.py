@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from exabgp_metallb.adapters.control import ask
+from exabgp_metallb.adapters.exabgp.repair import REPAIR_SECONDS
 from exabgp_metallb.programs.options import SOCKET_NAME
 from exabgp_metallb.programs.start import LINGER_SECONDS
 from tests.integration import failing_speaker
 from tests.integration.lab.exabgp_host import ExaBgp
 from tests.integration.lab.frr import FrrFactory
 from tests.integration.lab.network import Lab
+from tests.integration.lab.router import ROUTES_SECONDS
 from tests.integration.manifests import (
     Manifests,
     advertisement,
@@ -201,7 +203,7 @@ def test_what_somebody_else_did_to_our_routes_is_repaired(lab: Lab, frr: FrrFact
     exabgp.write(theirs.replace("tor2", "renamed"))
     exabgp.reload()
     tor2.restart()  # has us see the reload, and so compare everything before the minute is over
-    tor1.wait_next_hops(ours | others)
+    tor1.wait_next_hops(ours | others, REPAIR_SECONDS + ROUTES_SECONDS)
     tor1.wait_routes(lambda routes: {p.med for p in routes[ip_network("192.0.2.2/32")]} == {None})
     told = "BGP neighbor 10.0.0.1: ExaBGP has lost 1 routes, holds 1 otherwise"
     exabgp.wait_log(told)
