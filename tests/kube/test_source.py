@@ -1,6 +1,7 @@
 """The Kubernetes source against a real kube-apiserver: what it tells, and when that is away."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -45,9 +46,14 @@ class Cluster:
         self.away: dict[str, str] = {}
         self.events: list[Event] = []
         self.deaths: list[BaseException] = []
+        self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
         """Hear an event; the watches of several kinds may speak at once."""
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
         match event:
             case Listed(kinds=kinds, objects=objects):
                 kept = {r: o for r, o in [*self.objects.items()] if r.kind not in kinds}
