@@ -62,12 +62,11 @@ class OurProcess:
         self._process.check()
 
     def lines(self) -> list[str]:
-        """Return what it has said in all its lives."""
+        """Return what it has said in all its lives, in whole lines: it may be writing one now."""
         if not self.log.exists():
             return []
-        records = [
-            json.loads(line) for line in self.log.read_text().splitlines() if line[:1] == "{"
-        ]
+        whole, _, _ = self.log.read_bytes().rpartition(b"\n")
+        records = [json.loads(line) for line in whole.split(b"\n") if line[:1] == b"{"]
         return [str(record["record"]["message"]) for record in records]
 
     def said(self, words: str) -> bool:
