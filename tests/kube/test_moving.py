@@ -208,6 +208,11 @@ def preflight(kube: ApiServer, namespace: str) -> tuple[int, dict[str, Object]]:
     return done.returncode, {each["check"]: each for each in findings}
 
 
+def result(kube: ApiServer, namespace: str, check: str) -> object:
+    """Return what a check of preflight comes to; schemas are published a moment after they hold."""
+    return preflight(kube, namespace)[1][check]["result"]
+
+
 KINDS = (
     ("metallb.io/v1beta1", "BFDProfile"),
     ("metallb.io/v1beta1", "BGPAdvertisement"),
@@ -249,9 +254,9 @@ def test_in_place_and_back(moving: ApiServer, namespace: str, start: Start, tmp_
         # MetalLB's controller is gone: nobody answers its webhooks.
         public = reference("metallb.io/v1beta1", "IPAddressPool", "public", namespace)
         wait(lambda: refused(kube, public), "the webhooks to be asked")
+        wait(lambda: result(kube, namespace, "definitions") == "error", "the schemas")
         code, findings = preflight(kube, namespace)
         assert code == 1
-        assert findings["definitions"]["result"] == "error"
         assert "kubectl delete validatingwebhook" in findings["webhooks"]["remedy"]
         client.delete(metallb.WEBHOOKS)
         wait(lambda: not refused(kube, public), "the webhooks to be forgotten")
@@ -262,6 +267,7 @@ def test_in_place_and_back(moving: ApiServer, namespace: str, start: Start, tmp_
         assert "spec.conversion.webhook" in str(error.value.body)
         client.patch(PEERS, patches("crd bgppeers.metallb.io")[0])
         apply_definitions(kube)
+        wait(lambda: result(kube, namespace, "definitions") == "ok", "the schemas")
         code, findings = preflight(kube, namespace)
         assert (code, findings["webhooks"]["result"]) == (0, "ok")
         old = client.get(reference("metallb.io/v1beta1", "BGPPeer", "tor", namespace))
@@ -349,6 +355,8 @@ def test_from_the_config_map(kube: ApiServer, namespace: str, start: Start, tmp_
         wait(lambda: controller.said("decided: 2 of 2"), "a decision by the ConfigMap")
         for each in converted(config, tmp_path):
             kube.client.create(each)
+        # Nobody says which of two kinds is heard of first: the pools are to be known before that.
+        wait(lambda: all_counted(kube, namespace), "the converted pools to be read")
         kube.client.delete(config)
         late = kube.client.create(service(namespace, "late", address_pool="public-1"))
         wait(lambda: addresses_of(kube.client.get(late)), "an address of a converted pool")
@@ -356,6 +364,12 @@ def test_from_the_config_map(kube: ApiServer, namespace: str, start: Start, tmp_
         unmoved(judge)
     found = shown(kube, namespace)
     assert found == {**given, "late": ("192.0.2.0",)}
+
+
+def all_counted(kube: ApiServer, namespace: str) -> bool:
+    """Tell whether every pool has the controller's counters."""
+    pools = kube.client.list("metallb.io/v1beta1", "IPAddressPool", namespace)["items"]
+    return all("assignedIPv4" in pool.get("status", {}) for pool in pools)
 
 
 def converted(config: Object, folder: Path) -> list[Object]:
