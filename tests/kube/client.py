@@ -7,7 +7,7 @@ that has its apiVersion, kind and metadata.name (and namespace): what `create` r
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from tests.kube.polling import wait_until
 
 Object = dict[str, Any]
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 60.0  # with the TLS handshake
 SILENCE_SECONDS = 60.0  # a server that says nothing for so long is an error
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 APPLY_PATCH = "application/apply-patch+yaml"  # server-side apply; JSON is YAML
 APPLY_QUERY = {"fieldManager": "tests", "force": "true"}
+
+STARTING = (404, 429, 500, 503)  # what a server answers for a kind that it does not serve yet
 
 LASTING = "default"
 """The namespace that outlives the tests; those that they make go with all that is in them."""
@@ -233,17 +235,26 @@ class Client:
         self._discover()
         for resource in self._resources.values():
             if resource.namespaced and "deletecollection" in resource.verbs:
-                self.request("DELETE", resource.path(namespace))
+                with suppress(NotFoundException):  # of a definition that is gone
+                    self.request("DELETE", resource.path(namespace))
 
     def _serves(self, definition: Object) -> bool:
-        """Tell whether each version of a CustomResourceDefinition is discovered and answers."""
+        """Tell whether each version of a CustomResourceDefinition is discovered and answers.
+
+        For a moment the server may still convert by a webhook that is not in the definition any
+        more, or refuse a kind whose storage it prepares.
+        """
         spec = definition["spec"]
         served = [version["name"] for version in spec["versions"] if version["served"]]
         try:
             for version in served:
                 self.list(f"{spec['group']}/{version}", spec["names"]["kind"])
-        except (KeyError, NotFoundException):
+        except KeyError:
             return False
+        except ApiException as error:
+            if error.status in STARTING:
+                return False
+            raise
         return True
 
 

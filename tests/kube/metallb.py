@@ -8,10 +8,10 @@ is pruned, and whoever applied them owns their fields.
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 
-from kubernetes.client.exceptions import NotFoundException
+from kubernetes.client.exceptions import ApiException, NotFoundException
 
 from tests.kube.certificates import Authority
-from tests.kube.client import Client, Object, reference
+from tests.kube.client import STARTING, Client, Object, reference
 from tests.kube.polling import wait_until
 
 INSTALLER = (
@@ -227,8 +227,12 @@ def _serves(client: Client, definition: Object) -> bool:
     version, kind = spec["versions"][-1]["name"], spec["names"]["kind"]
     try:
         client.list(f"{spec['group']}/{version}", kind)
-    except (KeyError, NotFoundException):
+    except KeyError:
         return False
+    except ApiException as error:
+        if error.status in STARTING:
+            return False
+        raise
     return True
 
 
