@@ -110,9 +110,12 @@ def account(
     without: tuple[str, str] | None = None,
 ) -> Path:
     """Create a program's ServiceAccount, and return its kubeconfig; see `rbac`."""
-    for document in rbac(namespace, of=of, without=without):
+    documents = rbac(namespace, of=of, without=without)
+    for document in documents:
         kube.client.apply(document)
-    return kube.service_account_kubeconfig(namespace, f"exabgp-metallb-{of}")
+    name = f"exabgp-metallb-{of}"
+    kube.wait_granted(namespace, name, (each for each in documents if "rules" in each))
+    return kube.service_account_kubeconfig(namespace, name)
 
 
 def pool(namespace: str, name: str, *addresses: str, **spec: object) -> Object:

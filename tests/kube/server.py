@@ -15,6 +15,7 @@ import base64
 import json
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from signal import SIGTERM, Signals
 
@@ -22,7 +23,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from tests.kube.certificates import Authority, TokenKey
-from tests.kube.client import Client, reference
+from tests.kube.client import Client, Object, reference
 from tests.kube.etcd import Etcd
 from tests.kube.polling import wait_until
 from tests.kube.process import LOOPBACK, Process, free_ports
@@ -108,6 +109,38 @@ class ApiServer:
     def running(self) -> bool:
         """Whether the server's process is there."""
         return self._process.pid is not None
+
+    def wait_granted(self, namespace: str, name: str, roles: Iterable[Object]) -> None:
+        """Wait until a ServiceAccount has what bound roles grant: RBAC hears of them a bit later.
+
+        Args:
+            namespace: of the ServiceAccount.
+            name: of the ServiceAccount.
+            roles: Roles and ClusterRoles; one thing that each of their rules grants is asked for.
+        """
+        user = f"system:serviceaccount:{namespace}:{name}"
+        for role in roles:
+            for rule in role["rules"]:
+                granted = partial(self._granted, user, role["metadata"].get("namespace", ""), rule)
+                wait_until(granted, what=f"the rights of {user}")
+
+    def _granted(self, user: str, namespace: str, rule: Object) -> bool:
+        resource, _, subresource = rule["resources"][0].partition("/")
+        asked = {
+            "group": rule["apiGroups"][0],
+            "resource": resource,
+            "subresource": subresource,
+            "name": rule.get("resourceNames", [""])[0],
+            "namespace": namespace,
+            "verb": rule["verbs"][0],
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": user, "resourceAttributes": asked},
+        }
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        return bool(self.client.request("POST", path, body=review)["status"]["allowed"])
 
     def token(self, namespace: str, name: str, *, lifetime_seconds: int = 3600) -> str:
         """Return a bound token of a ServiceAccount from the TokenRequest API.

@@ -37,6 +37,7 @@ def rights(kube: ApiServer, namespace: str) -> None:
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
     binding = reference(rbac, "ClusterRoleBinding", name)
     kube.client.create({**binding, "subjects": [subject], "roleRef": role})
+    kube.wait_granted(namespace, "viewer", [{**reference(rbac, "ClusterRole", name), **VIEWER}])
 
 
 def test_a_service_is_explained_from_the_cluster(kube: ApiServer, namespace: str) -> None:

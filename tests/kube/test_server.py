@@ -77,6 +77,7 @@ def service_account(kube: ApiServer, namespace: str, *, may_list: str) -> Client
     }
     kube.client.create(role)
     kube.client.create(binding)
+    kube.wait_granted(namespace, "reader", [role])
     return Client(kube.service_account_kubeconfig(namespace, "reader"))
 
 

@@ -160,7 +160,8 @@ def account(kube: ApiServer, namespace: str, resources: list[str]) -> str:
     name = f"reader-{namespace}"
     kube.client.create(reference("v1", "ServiceAccount", name, namespace))
     rules = [{"apiGroups": [""], "resources": resources, "verbs": ["list", "watch"]}]
-    kube.client.create({**reference(f"{rbac}/v1", "ClusterRole", name), "rules": rules})
+    role = {**reference(f"{rbac}/v1", "ClusterRole", name), "rules": rules}
+    kube.client.create(role)
     kube.client.create(
         {
             **reference(f"{rbac}/v1", "ClusterRoleBinding", name),
@@ -168,6 +169,7 @@ def account(kube: ApiServer, namespace: str, resources: list[str]) -> str:
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
         }
     )
+    kube.wait_granted(namespace, name, [role])
     return name
 
 
