@@ -108,7 +108,7 @@ class Client:
         namespace: str | None = None,
         *,
         resource_version: str = "",
-        timeout_seconds: int = 20,
+        timeout_seconds: int = 55,
     ) -> Iterator[Iterator[Object]]:
         """Watch a kind: the iterator yields events, and ends when the server ends the stream.
 
