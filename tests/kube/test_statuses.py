@@ -143,8 +143,14 @@ def announced(kube: ApiServer, namespace: str, router: Router) -> Object:
 
 
 def statuses(kube: ApiServer, namespace: str, kind: str) -> list[Object]:
-    """Return the statuses of all objects of a kind."""
+    """Return the statuses of all objects of a kind; one that is just made has an empty one."""
     return [item.get("status", {}) for item in kube.client.list(GROUP, kind, namespace)["items"]]
+
+
+def told(kube: ApiServer, namespace: str, kind: str) -> bool:
+    """Tell whether there are objects of a kind, and each has its status."""
+    found = statuses(kube, namespace, kind)
+    return bool(found) and all(found)
 
 
 def events(kube: ApiServer, namespace: str) -> list[tuple[str, str]]:
@@ -169,7 +175,7 @@ def test_a_node_tells_what_it_does(
     made = announced(kube, namespace, router)
     agent = start()
     wait_until(
-        lambda: established(kube, namespace) and statuses(kube, namespace, "ServiceBGPStatus"),
+        lambda: established(kube, namespace) and told(kube, namespace, "ServiceBGPStatus"),
         what=f"the statuses: {agent.log}",
         within_seconds=PATIENCE_SECONDS,
     )
@@ -186,7 +192,7 @@ def test_a_node_tells_what_it_does(
         LOOPBACK,
         "N/A",
     )
-    wait_until(lambda: statuses(kube, namespace, "ConfigurationState"), what="the verdict")
+    wait_until(lambda: told(kube, namespace, "ConfigurationState"), what="the verdict")
     (verdict,) = statuses(kube, namespace, "ConfigurationState")
     assert verdict["result"] == "Valid"
     wait_until(
@@ -227,7 +233,11 @@ def test_a_node_is_drained_by_its_annotation(
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    wait_until(announces, what="the announcement", within_seconds=PATIENCE_SECONDS)
+    wait_until(
+        lambda: announces() and established(kube, namespace),
+        what="the announcement, and the session",
+        within_seconds=PATIENCE_SECONDS,
+    )
     assert drain("--wait") == f"node {namespace}: drained\n"
     assert not announces()
     assert len(established(kube, namespace)) == 1
