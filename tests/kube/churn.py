@@ -44,7 +44,7 @@ class Churn:
     def stop(self) -> None:
         """End; what was begun is done."""
         self._stopping.set()
-        self._thread.join(30.0)
+        self._thread.join(120.0)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

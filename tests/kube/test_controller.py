@@ -1,7 +1,7 @@
 """The controller against a real kube-apiserver, under the ServiceAccount that we ship.
 
-Leases last three seconds here, not fifteen; all other times follow. EXABGP_METALLB_LONG=1 in the
-environment kills the leader fifty times, not eight.
+Where a leader has to fall, Leases last three seconds, not fifteen; all other times follow. With
+EXABGP_METALLB_LONG=1 in the environment the leader is killed fifty times, not eight.
 """
 
 import json
@@ -21,6 +21,7 @@ from tests.kube.client import Client, Object, reference
 from tests.kube.controllers import (
     CRDS,
     LEASE_SECONDS,
+    SHORTEST_SECONDS,
     ControllerProcess,
     Judge,
     account,
@@ -47,6 +48,7 @@ GUIDE_PLAN = ROOT / "tests" / "golden" / "plan" / "metallb-guide.json"
 SEED = 20
 PATIENCE_SECONDS = 240.0  # a machine that is busy with ten other things is slow, and not wrong
 KILLS, KILLS_LONG = 8, 50
+SHORT = ("--lease-seconds", str(SHORTEST_SECONDS))
 
 Start = Callable[..., ControllerProcess]
 
@@ -113,7 +115,7 @@ def test_two_thousand_services_get_distinct_addresses(
 ) -> None:
     """As fast as the API takes them; each is written once, and told once."""
     kube.client.create(pool(namespace, "wide", "192.0.0.0/20"))
-    replica = start("--lease-seconds", "15")
+    replica = start()
     create_all(kube.admin_kubeconfig, [service(namespace, f"web-{n}") for n in range(2000)])
     wait(lambda: len(judge.given()) == 2000, "2,000 addresses")
     assert len(set(judge.given().values())) == 2000
@@ -147,13 +149,13 @@ def test_of_two_started_at_once_one_leads(
     assert not first.said("forbidden")
 
 
-@pytest.mark.timeout(300 if not is_long() else 1800)
+@pytest.mark.timeout(900 if not is_long() else 1800)
 def test_a_leader_may_die_at_any_moment(
     kube: ApiServer, namespace: str, start: Start, judge: Judge
 ) -> None:
     """No address is shown twice, none moves unasked, and in the end all have what they should."""
     kube.client.create(pool(namespace, "public", "192.0.2.0/27"))
-    replicas = [start(), start()]
+    replicas = [start(*SHORT), start(*SHORT)]
     chance = random.Random(SEED)  # noqa: S311 -- chance that can be repeated
     names = [f"web-{n}" for n in range(45)]
     asked = [f"192.0.2.{n}" for n in range(0, 32, 4)]
@@ -171,10 +173,13 @@ def test_a_leader_may_die_at_any_moment(
             killed += 1
     churn.stop()
     assert churn.errors == []
-    wait(lambda: judge.caught_up(kube) and all_answered(judge), "peace")
-    used = len(set(judge.given().values()))
     counters = reference("metallb.io/v1beta1", "IPAddressPool", "public", namespace)
-    wait(lambda: assigned(kube.client.get(counters)) == used, "the counters")
+
+    def counted() -> bool:
+        return assigned(kube.client.get(counters)) == len(set(judge.given().values()))
+
+    # A Service that got none may get one that is free by now: all at once, or not yet.
+    wait(lambda: judge.caught_up(kube) and all_answered(judge) and counted(), "peace")
     print(f"{killed} kills, {churn.done} changes, {judge.events} events")  # noqa: T201 -- with -s
 
 
@@ -196,7 +201,7 @@ def test_an_api_that_is_away_takes_nothing_along(
 ) -> None:
     """It crashes in the middle of work, and comes back; all goes on."""
     kube.client.create(pool(namespace, "public", "192.0.2.0/26"))
-    replicas = [start(), start()]
+    replicas = [start(*SHORT), start(*SHORT)]
     create_all(kube.admin_kubeconfig, [service(namespace, f"old-{n}") for n in range(20)])
     wait(lambda: len(judge.given()) == 20, "addresses")
     churn = Churn(kube.admin_kubeconfig, namespace, [f"web-{n}" for n in range(20)], [], SEED)
@@ -222,13 +227,13 @@ def test_a_slow_api_is_borne(kube: ApiServer, namespace: str, start: Start, judg
     proxy = SlowProxy(kube.url, 0.1)
     try:
         slow = proxy.kubeconfig(account(kube, namespace))
-        start("--lease-seconds", "9", whom=slow)
+        start("--lease-seconds", str(3 * LATE_SECONDS), whom=slow)
         create_all(kube.admin_kubeconfig, [service(namespace, f"web-{n}") for n in range(20)])
         wait(lambda: len(judge.given()) == 20, "addresses")
         proxy.hold()
         create_all(kube.admin_kubeconfig, [service(namespace, f"late-{n}") for n in range(20)])
         held = judge.events
-        wait_until(past(LEASE_SECONDS), what="answers to be late", within_seconds=LEASE_SECONDS + 1)
+        wait_until(past(LATE_SECONDS), what="answers to be late", within_seconds=LATE_SECONDS + 1)
         proxy.flow()
         wait(lambda: len(judge.given()) == 40, "the other addresses")
         wait(lambda: len(events(kube, namespace)) >= 40, "the Events")
@@ -236,6 +241,10 @@ def test_a_slow_api_is_borne(kube: ApiServer, namespace: str, start: Start, judg
         assert judge.events - held <= 40  # nothing is written twice
     finally:
         proxy.close()
+
+
+LATE_SECONDS = 10
+"""A third of a Lease: no answer is waited for so long, and the leader stays well below its end."""
 
 
 def past(seconds: float) -> Callable[[], bool]:
@@ -281,7 +290,7 @@ def test_others_may_write_to_the_same_services(
     start()
     wait(lambda: len(judge.given()) == 30, "addresses")
     stop.set()
-    other.join(30.0)
+    other.join(120.0)
     for name in names:
         annotations = shows(kube, namespace, name)["metadata"]["annotations"]
         assert annotations["example.com/count"] == str(counts[name])
@@ -301,16 +310,18 @@ def test_a_service_that_changes_its_type_leaves_nothing_behind(
     kube.client.create(web)
     wait(has_address(kube, namespace, "web"), "the address")
     kube.client.create(late)
-    wait(lambda: condition_of(shows(kube, namespace, "late")), "the refusal")
+    wait(lambda: events(kube, namespace, "late"), "the refusal")
+    assert condition_of(shows(kube, namespace, "late"))
     reason, message = events(kube, namespace, "late")[0]
     assert reason == "AllocationFailed"
     assert "public" in message
     change: Object = {"type": "ClusterIP", "allocateLoadBalancerNodePorts": None}
     kube.client.patch(web, {"spec": {**change, "loadBalancerClass": None}})
     wait(has_address(kube, namespace, "late"), "the address to pass on")
+    assert addresses_of(shows(kube, namespace, "web")) == ()
+    wait(lambda: not condition_of(shows(kube, namespace, "web")), "the end of what is left")
     left = shows(kube, namespace, "web")
     assert addresses_of(left) == ()
-    assert condition_of(left) == {}
     assert "metallb.io/ip-allocated-from-pool" not in left["metadata"].get("annotations", {})
 
 
@@ -385,24 +396,22 @@ def test_metrics_and_probes(kube: ApiServer, namespace: str, start: Start) -> No
     (port,) = free_ports(1)
     start("--metrics", f"127.0.0.1:{port}")
     wait(has_address(kube, namespace, "web"), "the address")
-    wait(lambda: 'in_use_total{pool="public"} 1.0' in fetch(port, "metrics"), "the metric")
-    text = fetch(port, "metrics")
-    for line in (
+    lines = (
         'metallb_allocator_addresses_total{pool="public"} 4.0',
         'metallb_allocator_ipv4_addresses_in_use_total{pool="public"} 1.0',
         'metallb_allocator_ipv6_addresses_total{pool="public"} 0.0',
         "metallb_k8s_client_config_loaded_bool 1.0",
         "metallb_k8s_client_config_stale_bool 0.0",
         "exabgp_metallb_controller_leads 1.0",
-    ):
-        assert line in text
+    )
+    wait(lambda: all(line in fetch(port, "metrics") for line in lines), "the metrics")
     assert fetch(port, "readyz") == "ok\n"
     assert fetch(port, "healthz") == "ok\n"
 
 
 def fetch(port: int, path: str) -> str:
     """GET a path from a program's own server."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=60) as answer:
         text: bytes = answer.read()
         return text.decode()
 
@@ -412,13 +421,14 @@ def test_a_lease_deleted_by_hand_is_made_again(
 ) -> None:
     """One replica leads all the time, or none."""
     kube.client.create(pool(namespace, "public", "192.0.2.0/28"))
-    replicas = [start(), start()]
+    replicas = [start(*SHORT), start(*SHORT)]
     wait(lambda: leading(kube, namespace, replicas), "a leader")
     lease = reference("coordination.k8s.io/v1", "Lease", "exabgp-metallb-controller", namespace)
     kube.client.delete(lease)
     wait(lambda: leading(kube, namespace, replicas), "a leader again")
     kube.client.create(service(namespace, "web"))
     wait(has_address(kube, namespace, "web"), "the address")
+    wait(lambda: judge.caught_up(kube), "the judge")
     assert len(set(judge.given().values())) == 1
 
 
