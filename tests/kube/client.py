@@ -82,7 +82,10 @@ class Client:
         return self.request("PATCH", path, body=change, content_type=MERGE_PATCH)
 
     def delete(self, obj: Object) -> None:
-        """DELETE the object; a namespace goes at once, with all that is in it."""
+        """DELETE the object; a namespace goes at once, with all that is in it.
+
+        A CustomResourceDefinition is gone when this returns: what is applied before goes with it.
+        """
         resource, namespace, name = self._locate(obj)
         answer = self.request("DELETE", resource.path(namespace, name))
         if resource.plural == "namespaces":
@@ -90,6 +93,8 @@ class Client:
             self._empty(name)
             answer["spec"]["finalizers"] = []
             self.request("PUT", resource.path(name=name, subresource="finalize"), body=answer)
+        if resource.plural == "customresourcedefinitions":
+            wait_until(partial(self._is_gone, obj), what=f"{name} to go")
 
     def get(self, obj: Object) -> Object:
         """GET the object as it is now."""
@@ -230,6 +235,13 @@ class Client:
         self._resources = resources(
             group for answer in answers for group in json.loads(answer.read())["items"]
         )
+
+    def _is_gone(self, obj: Object) -> bool:
+        try:
+            self.get(obj)
+        except NotFoundException:
+            return True
+        return False
 
     def _empty(self, namespace: str) -> None:
         self._discover()

@@ -7,6 +7,7 @@ is pruned, and whoever applied them owns their fields.
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from kubernetes.client.exceptions import ApiException, NotFoundException
 
@@ -206,19 +207,8 @@ def install(client: Client, namespace: str) -> None:
 
 
 def _remove(client: Client, definition: Object) -> None:
-    try:
+    with suppress(NotFoundException):
         client.delete(definition)
-    except NotFoundException:
-        return
-    wait_until(lambda: not _is_there(client, definition), what="the old definition to go")
-
-
-def _is_there(client: Client, obj: Object) -> bool:
-    try:
-        client.get(obj)
-    except NotFoundException:
-        return False
-    return True
 
 
 def _serves(client: Client, definition: Object) -> bool:
