@@ -39,6 +39,40 @@ def build() -> None:
     Raises:
         UnavailableError: something is missing, or a step failed.
     """
+    with _built():
+        pass
+
+
+def base_name() -> str:
+    """Return what the Dockerfile builds upon."""
+    found = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert found is not None, "the Dockerfile names its base by ARG BASE"
+    return found[1]
+
+
+@contextmanager
+def mounted() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Build the image, and return the folder in which its files are, while the body runs.
+
+    With it come its own settings: User, Env, Entrypoint, as the OCI image format has them.
+
+    Raises:
+        UnavailableError: as build() does.
+    """
+    with _built():  # who builds next, from another tree, takes the name
+        words = ("--pull-never", "--name", f"{MOUNTED}{os.getpid()}")
+        container = _buildah("from", *words, NAME)
+    try:
+        settings: dict[str, Any] = json.loads(_buildah("inspect", container))["OCIv1"]["config"]
+        yield _buildah("mount", container), settings
+    finally:
+        _buildah("umount", container)
+        _buildah("rm", container)
+
+
+@contextmanager
+def _built() -> Iterator[None]:
+    """Build the image, and have nobody else build one while the body runs."""
     if os.geteuid() != 0:
         raise UnavailableError("an image is built by root")
     for program in ("buildah", "debootstrap"):
@@ -54,32 +88,9 @@ def build() -> None:
             pip.flush()
             _build(STAGE, Path(pip.name), "--target", "build")
             _build(NAME, Path(pip.name))
-        _remove_left_behind()
-
-
-def base_name() -> str:
-    """Return what the Dockerfile builds upon."""
-    found = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert found is not None, "the Dockerfile names its base by ARG BASE"
-    return found[1]
-
-
-def configuration() -> dict[str, Any]:
-    """Return the image's own settings: User, Env, Entrypoint, as the OCI image format has them."""
-    found = json.loads(_buildah("inspect", "--type", "image", NAME))
-    settings: dict[str, Any] = found["OCIv1"]["config"]
-    return settings
-
-
-@contextmanager
-def mounted() -> Iterator[str]:
-    """Return the folder in which the image's files are, while the body runs."""
-    container = _buildah("from", "--pull-never", "--name", f"{MOUNTED}{os.getpid()}", NAME)
-    try:
-        yield _buildah("mount", container)
-    finally:
-        _buildah("umount", container)
-        _buildah("rm", container)
+        with suppress(UnavailableError):  # what another run is about to remove goes another time
+            _remove_left_behind()
+        yield
 
 
 def _remove_left_behind() -> None:
@@ -87,7 +98,8 @@ def _remove_left_behind() -> None:
     told = _buildah("containers", "--format", "{{.ContainerName}}")
     for name in told.split():
         owner = name.removeprefix(MOUNTED)
-        if owner == name or not Path(f"/proc/{owner}").exists():
+        # Ours by its number is that of another, before us: we have none yet.
+        if owner in (name, str(os.getpid())) or not Path(f"/proc/{owner}").exists():
             _buildah("rm", name)
     with suppress(UnavailableError):  # one that another run has mounted goes another time
         _buildah("rmi", "--prune")

@@ -1,6 +1,7 @@
 """Fixtures: the image, and the lab's hosts to start it on."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def image() -> Iterator[Image]:
     """Return the image of the tree as it is, as a folder."""
-    try:
-        build.build()
-    except UnavailableError as error:
-        missing(str(error))
-    with build.mounted() as root:
-        yield Image(Path(root), build.configuration())
+    with ExitStack() as stack:
+        try:
+            root, settings = stack.enter_context(build.mounted())
+        except UnavailableError as error:
+            missing(str(error))
+        yield Image(Path(root), settings)
