@@ -129,7 +129,10 @@ def ready(port: int, child: "subprocess.Popen[bytes]", log: Path) -> bool:
     try:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/readyz", timeout=5) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+    except OSError:  # nobody listens yet
         return False
 
 
