@@ -16,7 +16,8 @@ def install(prefix: Path) -> Path:
         source = Path(folder)  # a build leaves things in it
         for name in PARTS:
             (source / name).symlink_to(ROOT / name)
-        shutil.copytree(ROOT / "exabgp_metallb", source / "exabgp_metallb")
+        compiled = shutil.ignore_patterns("__pycache__")  # another test may be writing there
+        shutil.copytree(ROOT / "exabgp_metallb", source / "exabgp_metallb", ignore=compiled)
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
         # Without the second word pip takes the editable installation away first.
         where = ["--no-deps", "--ignore-installed", "--prefix", str(prefix), folder]
