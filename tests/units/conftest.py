@@ -33,10 +33,11 @@ FOLDER = "/etc/exabgp-metallb/manifests"
 SETTINGS = "/etc/exabgp-metallb/exabgp-metallb.env"
 SPEAKER, RESPONDER = "exabgp-metallb-speaker.service", "exabgp-metallb-responder.service"
 TARGET = "exabgp-metallb.target"
-SECONDS = 60.0
+SECONDS = 120.0
 
-WATCHDOGS = {SPEAKER: 3, RESPONDER: 10}
-"""Seconds, in place of the minute that a busy node may need; a beat is each five at most."""
+WATCHDOGS = {SPEAKER: 20, RESPONDER: 20}
+"""Seconds, in place of the minute that a busy node may need; a speaker that ExaBGP starts again
+beats not before it has been imported."""
 
 OBJECTS = (
     node("node-1", NODE),
@@ -112,6 +113,11 @@ class Scene:
     def wait(self, condition: Callable[[], object], what: str) -> None:
         """Wait until something is so, and show the machine's journal when it never is."""
         wait_for(condition, SECONDS, lambda: f"{what}\n{self.journal()}")
+
+    def wait_said(self, unit: str, text: str) -> None:
+        """Wait until the journal has a text of a unit."""
+        words = ("journalctl", "--output=cat", f"--unit={unit}")
+        self.wait(lambda: text in self.machine.run(*words), f"{unit} says {text!r}")
 
     def journal(self) -> str:
         """Return the end of the journal."""

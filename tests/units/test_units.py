@@ -27,7 +27,7 @@ from tests.units.conftest import (
 )
 from tests.units.machine import PROGRAM
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.netns
 
 CONTROLLER, BFD = "exabgp-metallb-controller.service", "exabgp-metallb-bfd.service"
 UNITS = (BFD, CONTROLLER, RESPONDER, SPEAKER)
@@ -72,27 +72,36 @@ def test_the_node_serves(scene: Scene) -> None:
     scene.wait(lambda: scene.machine.show(SPEAKER, "StatusText") == told, told)
     scene.wait(lambda: scene.machine.show(RESPONDER, "StatusText") == "owner of 1", "owner")
     scene.machine.run(PROGRAM, "status")
-    assert "Ready.\n" in scene.machine.run("journalctl", "--output=cat", f"--unit={SPEAKER}")
+    scene.wait_said(SPEAKER, "Ready.\n")
 
 
 PROGRAMS = ("run", "exabgp", "speaker", "responder")
 
 
-def processes(scene: Scene) -> dict[str, int]:
-    """Return the process ids of all four programs, by a word of their command lines."""
-    found: dict[str, int] = {}
+def processes(scene: Scene) -> list[tuple[str, int]]:
+    """Return the four programs, by a word of their command lines, with their process ids.
+
+    A program is there twice for as long as its forerunner ends, or a child of it becomes another.
+    """
+    found: list[tuple[str, int]] = []
     for pid in scene.machine.pids(SPEAKER) | scene.machine.pids(RESPONDER):
         with suppress(FileNotFoundError, ProcessLookupError):
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
             if "preflight" not in words:
-                found |= {name: pid for name in PROGRAMS if name in words}
+                found += [(name, pid) for name in PROGRAMS if name in words]
     return found
 
 
 def wait_processes(scene: Scene) -> dict[str, int]:
-    """Wait until all four are there."""
-    scene.wait(lambda: len(processes(scene)) == 4, "four processes")
-    return processes(scene)
+    """Wait until all four are there, once each, and return their process ids."""
+    found: list[tuple[str, int]] = []
+
+    def each_once() -> bool:
+        found[:] = processes(scene)
+        return sorted(name for name, _ in found) == sorted(PROGRAMS)
+
+    scene.wait(each_once, "four processes")
+    return dict(found)
 
 
 def test_each_process_has_the_least_rights(scene: Scene) -> None:
@@ -117,7 +126,7 @@ def test_what_is_killed_comes_back(scene: Scene, victim: str) -> None:
     others = {"responder"} if victim != "responder" else {"run", "exabgp", "speaker"}
     os.kill(before[victim], signal.SIGKILL)
     came_back(scene, victim, before[victim], WEB)
-    after = processes(scene)
+    after = wait_processes(scene)
     assert {name: after[name] for name in others} == {name: before[name] for name in others}
 
 
@@ -133,13 +142,12 @@ def test_the_watchdog_ends_what_is_stopped(scene: Scene, victims: tuple[str, ...
         scene.manifests.remove("Service", "spare")
     for victim in victims:
         came_back(scene, victim, before[victim], WEB)
-        unit = RESPONDER if victim == "responder" else SPEAKER
-        assert "Watchdog" in scene.machine.run("journalctl", "--output=cat", f"--unit={unit}")
+        scene.wait_said(RESPONDER if victim == "responder" else SPEAKER, "Watchdog")
 
 
 def came_back(scene: Scene, victim: str, pid: int, *prefixes: str) -> None:
     """Wait until there is another one in its place, and the node serves as it should."""
-    scene.wait(lambda: processes(scene).get(victim, pid) != pid, f"another {victim}")
+    scene.wait(lambda: wait_processes(scene)[victim] != pid, f"another {victim}")
     unit = RESPONDER if victim == "responder" else SPEAKER
     scene.wait(lambda: scene.machine.show(unit, "SubState") == "running", f"{unit} is ready")
     scene.wait_routes(*prefixes)
@@ -149,13 +157,18 @@ def came_back(scene: Scene, victim: str, pid: int, *prefixes: str) -> None:
 def test_a_stop_drains(scene: Scene) -> None:
     """The router has the route as its last choice, then no more; then the session ends."""
     scene.wait_routes(WEB)
-    before = len(scene.router.history.events())
+    mark = scene.router.mark()
     scene.machine.run("systemctl", "stop", TARGET, seconds=SECONDS)
     assert scene.machine.show(SPEAKER, "Result") == "success"
     assert scene.machine.show(SPEAKER, "ExecMainStatus") == "0"
     assert scene.machine.show(RESPONDER, "Result") == "success"
-    scene.router.wait_down(scene.router.config.neighbors[0].address)
-    kinds = [event.kind for event in scene.router.history.events()[before:]]
+    kinds: list[Kind] = []
+
+    def is_down() -> bool:
+        kinds[:] = [event.kind for event in scene.router.events_since(mark)]
+        return Kind.SESSION_DOWN in kinds
+
+    scene.wait(is_down, "the session is down")
     assert kinds.index(Kind.WITHDRAWN) < kinds.index(Kind.SESSION_DOWN)
     assert Kind.ANNOUNCED in kinds[: kinds.index(Kind.WITHDRAWN)]
     scene.machine.run("systemctl", "start", TARGET)
@@ -209,7 +222,7 @@ def test_installing_again_changes_nothing(scene: Scene) -> None:
     assert f"{SETTINGS}: left alone: it is edited" in told
     assert sum(line.endswith(": as it was") for line in told) == len(told) - 1 == len(UNITS) + 3
     assert scene.machine.path(SETTINGS).read_text() == text
-    assert processes(scene) == before
+    assert wait_processes(scene) == before
 
 
 def test_uninstall_leaves_nothing_of_ours(scene: Scene) -> None:
