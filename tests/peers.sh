@@ -54,7 +54,10 @@ wanted=$(missing)
 echo "tests/peers.sh: installing $wanted" >&2
 export DEBIAN_FRONTEND=noninteractive
 forbid_starts
-apt-get update -qq || true # what is known already may do
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do # apt waits for dpkg's lock, not for that of its lists
+    apt-get update -qq && break
+    sleep 5
+done # what is known already may do
 # shellcheck disable=SC2086  # a list of words
 apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 $wanted >/dev/null || true
 installed=$wanted
