@@ -1,5 +1,6 @@
 """Every way in which a client beyond the router, or a neighbor of the nodes, reaches pods."""
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import ip_address
@@ -29,9 +30,13 @@ def fetched(host: Host, addresses: tuple[str, ...]) -> list[Fetch]:
                 SECONDS,
                 lambda: f"an answer: {fetches.told()}\n{host.lab.report()}",
             )
-        settled = len(fetches.all)
-        fetches.wait(ENOUGH)
-    return fetches.all[settled:]
+        settled = time.monotonic()  # what began before may yet be lost
+        wait_for(
+            lambda: sum(each.began > settled for each in fetches.all) >= ENOUGH,
+            SECONDS,
+            lambda: f"{ENOUGH} requests: {fetches.told()}\n{host.lab.report()}",
+        )
+    return [each for each in fetches.all if each.began > settled]
 
 
 def answering(fetches: list[Fetch]) -> set[str]:
