@@ -4,7 +4,8 @@
 
 Run in the client's namespace; asks from ADDRESS on eth0 and prints a JSON document. With a window
 of n it keeps n questions in flight, and asks the next when an answer comes. An answer is checked:
-it must be for the address that was asked for first of those in flight.
+it must be for the address that was asked for first of those in flight. Where an answerer was asleep
+that is not so: questions of its sleep are lost, or answered when nobody waits for it any more.
 """
 
 import argparse
@@ -73,13 +74,15 @@ class _Asker:
         self._length = family.bits // 8
         self._kind = (slice(20, 22), b"\0\2") if family == 4 else (slice(54, 55), b"\x88")
         self._in_flight: deque[tuple[Packed, float]] = deque()
+        self._given_up: set[Packed] = set()
+        self._lost = 0
 
     def run(self, window: int, seconds: float) -> dict[str, float]:
         """Return the figures of one try: replies a second, how long they took, how many lacked."""
-        latencies = []
-        lost = 0
+        latencies: list[float] = []
+        self._lost = 0
         begun = now = time.perf_counter()
-        while now - begun < seconds:
+        while now - begun < seconds or not latencies:
             while len(self._in_flight) < window:
                 self._ask()
             if self._await_answer():
@@ -87,21 +90,20 @@ class _Asker:
                 latencies.append(now - self._in_flight.popleft()[1])
             else:
                 now = time.perf_counter()
-                lost += len(self._in_flight)
-                self._in_flight.clear()
+                self._give_up(len(self._in_flight))
         self._settle()
         return {
             "per_second": len(latencies) / (now - begun),
             "median": percentile(latencies, 50),
             "p99": percentile(latencies, 99),
-            "lost": lost,
+            "lost": self._lost,
         }
 
     def _settle(self) -> None:
         """Take in what is still in flight, so that the next try begins with nothing."""
         while self._in_flight and self._await_answer():
             self._in_flight.popleft()
-        self._in_flight.clear()
+        self._give_up(len(self._in_flight))
 
     def _ask(self) -> None:
         target, frame = next(self._questions)
@@ -118,9 +120,20 @@ class _Asker:
                     return False
             elif frame[where] == kind and frame[:6] == self._mac:  # and no announcement to all
                 held = frame[self._answer_at : self._answer_at + self._length]
-                if held != self._in_flight[0][0]:
-                    raise SystemExit(f"asked for {self._in_flight[0][0]!r}, told {held!r}")
-                return True
+                if held == self._in_flight[0][0]:
+                    return True
+                waiting = [target for target, _ in self._in_flight]
+                if held in waiting:
+                    self._give_up(waiting.index(held))
+                    return True
+                if held not in self._given_up:
+                    raise SystemExit(f"asked for {waiting[0]!r}, told {held!r}")
+
+    def _give_up(self, count: int) -> None:
+        """Count the oldest questions in flight as lost."""
+        for _ in range(count):
+            self._given_up.add(self._in_flight.popleft()[0])
+        self._lost += count
 
 
 def _questions(own: Address, mac: bytes, targets: list[Address]) -> Iterator[tuple[Packed, bytes]]:
