@@ -114,6 +114,7 @@ def anew(source: Source, probes: Probes, changes: int) -> Iterator[Change]:
 def burst(source: Source, probes: Probes, flips: list[tuple[int, bool]]) -> Iterator[Change]:
     """Change one after another while others do so too."""
     processes = source.burst(flips)
+    yield probes.change()  # they may be through before we look
     while any(process.is_alive() for process in processes):
         yield probes.change()
 
