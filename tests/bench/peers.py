@@ -27,7 +27,7 @@ from tests.bench import bare_loop
 from tests.bench.cluster import RawObject, cluster, endpoint_slice, prefix_of
 from tests.bench.figures import latencies, spread, table
 from tests.integration.lab.bird import BirdRouter
-from tests.integration.lab.capture import Capture
+from tests.integration.lab.capture import Capture, Update
 from tests.integration.lab.exabgp_host import ExaBgp
 from tests.integration.lab.history import Prefix
 from tests.integration.lab.network import Host, Lab
@@ -144,7 +144,7 @@ def bulk(arguments: argparse.Namespace) -> None:
                     with Capture(where.router) as capture:
                         program.start()
                         where.wait_table(arguments.services)
-                        at = [u.at_seconds for u in capture.updates() if u.announced]
+                        at = _announcements(capture, len(where.pairs) * arguments.services)
                         seconds[name].append(at[-1] - at[0])
                     program.kill()
                     where.wait_table(0)
@@ -152,6 +152,20 @@ def bulk(arguments: argparse.Namespace) -> None:
         figures = (spread(seconds["bare"]), spread(seconds["ours"]), f"{ratio:.2f}")
         rows.append([str(peers), *figures])
     print(table([f"{arguments.services} routes, peers", "bare loop", "run", "ratio"], rows))
+
+
+def _announcements(capture: Capture, routes: int) -> list[float]:
+    """Return when each UPDATE with routes was heard, once tcpdump has noted so many routes."""
+
+    def heard() -> list[Update]:
+        return [update for update in capture.updates() if update.announced]
+
+    wait_for(
+        lambda: len({(u.destination, p) for u in heard() for p in u.announced}) == routes,
+        TABLE_SECONDS,
+        lambda: f"{routes} routes in {len(heard())} UPDATEs",
+    )
+    return [update.at_seconds for update in heard()]
 
 
 def _bare(where: Place, routes: int) -> str:

@@ -77,6 +77,7 @@ class Capture:
             ],
             output=host.lab.folder / f"{name}.log",
         )
+        self._tcpdump.output.unlink(missing_ok=True)  # an earlier one's says that it listens
         self._offset = PCAP_HEADER.size
         self._streams: dict[tuple[bytes, bytes], _Stream] = {}
         self._messages: list[Message] = []
