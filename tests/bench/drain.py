@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -130,7 +130,8 @@ def kill(server: Server) -> None:
     below = [server.node.speaker_pid(), server.node.exabgp_pid()]
     server.node.kill()
     for pid in below:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # they end with their parent, if they are let to
+            os.kill(pid, signal.SIGKILL)
     server.serves.kill()
 
 

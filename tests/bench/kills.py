@@ -22,6 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -198,7 +199,8 @@ def _exabgp(node: Node) -> None:
 def _both(node: Node) -> None:
     both = node.exabgp_pid(), node.speaker_pid()
     for pid in both:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the speaker ends with ExaBGP, if it is let to
+            os.kill(pid, signal.SIGKILL)
 
 
 KILLS: Mapping[str, Callable[[Node], None]] = {
