@@ -3,8 +3,9 @@
     python -m tests.bench.newcomer ADDRESS MAC TARGET
 
 Run on its host, with the host's own address and MAC on eth0. An ARP request goes to all, a neighbor
-solicitation to the solicited-node group, and nothing is remembered from one to the next. When its
-stdin closes it prints a JSON document: each answer with its time and the MAC that it names.
+solicitation to the solicited-node group, and nothing is remembered from one to the next. After the
+second answer it says that it has begun; when its stdin closes it prints a JSON document: each
+answer with its time and the MAC that it names.
 """
 
 import argparse
@@ -92,8 +93,6 @@ def main() -> None:
     index = socket.if_nametoindex(INTERFACE)
     wire = PacketSocket(index, family_of(options.target), Counter())
     frame = question(str(options.address), mac_text(mac), options.target)
-    sys.stdout.write("begun\n")
-    sys.stdout.flush()
     json.dump(list(_answers(wire, frame, mac)), sys.stdout)
 
 
@@ -116,6 +115,9 @@ def _answers(wire: PacketSocket, frame: bytes, mac: bytes) -> list[tuple[float, 
                 claim = decode(heard)
                 if isinstance(claim, Claim) and claim.answer and claim.destination == mac:
                     answers.append((time.monotonic(), mac_text(claim.mac)))
+                    if len(answers) == 2:  # from here on there is a time between two
+                        sys.stdout.write("begun\n")
+                        sys.stdout.flush()
 
 
 if __name__ == "__main__":
