@@ -11,7 +11,7 @@ from tests.integration.lab.frr import FrrRouter
 from tests.integration.lab.frr_bfd import BfdRouter
 from tests.requirements import missing
 
-SECONDS = 120.0
+SECONDS = 540.0  # beside other work; less than pytest's own limit
 
 
 def run(command: str) -> str:
@@ -40,12 +40,12 @@ def test_frames_are_made_worse() -> None:
 
 @pytest.mark.netns
 def test_a_cut_is_timed() -> None:
-    """With BFD; without it a run takes the hold time."""
+    """With BFD; without it a run takes the hold time. Three seconds of silence are no busy machine."""
     if os.geteuid() != 0:
         missing("network namespaces need root")
     if not all(map(os.path.exists, BfdRouter.programs)):
         missing("FRR is not installed: run tests/peers.sh as root")
-    assert "median" in run("bfd --runs 1 --cases 50x3")
+    assert "median" in run("bfd --runs 1 --cases 300x10")
 
 
 @pytest.mark.netns
@@ -66,7 +66,7 @@ def test_replies_are_counted() -> None:
         ("memory --services 0 50 --calm 0", "PSS"),
         ("peers bulk --services 500 --peers 1 2 --rounds 1", "ratio"),
         ("peers sustained --services 50 --rate 20 --seconds 2 --calm 0", "rename to UPDATE"),
-        ("peers returning --services 50 --calm 0", "the other peer comes back"),
+        ("peers returning --services 100 --calm 0", "the other peer comes back"),
     ],
 )
 def test_a_node_is_measured(command: str, told: str) -> None:
@@ -95,7 +95,7 @@ def test_frames_at_rest_are_counted() -> None:
 
 @pytest.mark.netns
 def test_a_failover_is_timed() -> None:
-    """A hand-over loses nothing."""
+    """A hand-over leaves no connection unanswered; one that is open in that moment may be reset."""
     if os.geteuid() != 0:
         missing("network namespaces need root")
     *_, last = run("failover --runs 1 --kinds drain").strip().splitlines()
