@@ -29,7 +29,7 @@ from tests.orders import in_order
 
 WINDOWS = (1, 32)
 VERSIONS = (4, 6)
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 ROOT = Path(__file__).parents[2]
 
 

@@ -7,7 +7,7 @@ from tests.bench.sources import Made
 from tests.integration.lab.capture import Capture
 from tests.integration.lab.waiting import wait_for
 
-WIRE_SECONDS = 30.0
+WIRE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
