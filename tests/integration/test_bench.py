@@ -40,7 +40,7 @@ def test_frames_are_made_worse() -> None:
 
 @pytest.mark.netns
 def test_a_cut_is_timed() -> None:
-    """With BFD; without it a run takes the hold time. Three seconds of silence are no busy machine."""
+    """With BFD, which a busy machine does not trip; without it a run takes the hold time."""
     if os.geteuid() != 0:
         missing("network namespaces need root")
     if not all(map(os.path.exists, BfdRouter.programs)):
