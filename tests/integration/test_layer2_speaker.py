@@ -10,7 +10,7 @@ import pytest
 from exabgp_metallb.values.addresses import Address
 from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, Lab, tail
-from tests.integration.lab.responder import mac_of, resolve
+from tests.integration.lab.responder import SEEN_SECONDS, mac_of, resolve
 from tests.integration.lab.waiting import wait_for
 from tests.integration.manifests import (
     Manifests,
@@ -25,7 +25,6 @@ from tests.integration.nodes import PROGRAM, clean_environment
 
 pytestmark = pytest.mark.netns
 
-SECONDS = 60.0
 NODES = ("a", "b", "c")
 ADDRESSES = (ip_address("10.9.0.100"), ip_address("2001:db8:9::100"))
 BY_HASH = sorted(NODES, key=lambda name: sha256(f"{name}#{ADDRESSES[0]}".encode()).digest())
@@ -90,7 +89,7 @@ def test_who_answers_follows_the_manifests(lab: Lab) -> None:
     def wait_answers(name: str) -> None:
         for address in ADDRESSES:
             answers = partial(resolves_to, client, address, macs[name])
-            wait_for(answers, SECONDS, lambda: f"not {name}\n{''.join(map(tail, logs))}")
+            wait_for(answers, SEEN_SECONDS, lambda: f"not {name}\n{''.join(map(tail, logs))}")
 
     first, second, third = BY_HASH
     wait_answers(first)

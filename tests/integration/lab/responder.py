@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from exabgp_metallb.adapters.layer2.orders import OrdersServer
+from exabgp_metallb.decisions.pace import Pace
 from exabgp_metallb.values.addresses import Address
 from exabgp_metallb.values.orders import AddressReport, ForeignClaim, Orders, Report, Role
 from tests.integration.lab.daemon import Daemon
@@ -13,7 +14,7 @@ from tests.integration.lab.network import Host, LabError, tail
 from tests.integration.lab.waiting import wait_for
 from tests.integration.nodes import PROGRAM, clean_environment
 
-SEEN_SECONDS = 60.0
+SEEN_SECONDS = 60.0 + Pace().damping  # an address that moved may stay there for so long
 RESOLVED_SECONDS = 5.0  # the kernel asks three times, a second apart
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 
@@ -56,6 +57,7 @@ class Responder:
         """Be its speaker no more."""
         if self._server is not None:
             self._server.stop()
+            self._server._thread.join()  # it may yet tell that the responder is gone
             self._server = None
 
     def order(self, orders: Orders) -> None:
