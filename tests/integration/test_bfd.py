@@ -32,7 +32,8 @@ pytestmark = pytest.mark.netns
 
 HOLD_SECONDS = 90
 SOON = 60.0  # less than the hold time, far more than BFD and a reload take
-FAST = bfd_profile("fast", receiveInterval=100, transmitInterval=100, detectMultiplier=10)
+BFD_UP = "BFD session of BGP peer tor-4 (10.0.0.1): up"  # the router may know that earlier
+FAST = bfd_profile("fast", receiveInterval=100, transmitInterval=100, detectMultiplier=20)
 
 
 @pytest.fixture
@@ -68,7 +69,8 @@ def watched(address: Address, profile: str = "fast", **spec: object) -> Object:
 
 def bfdd_pid(node: Node) -> int:
     """Return the id of the node's bfdd."""
-    return int((node.state / "bfd" / "bfdd.pid").read_text())
+    path = node.state / "bfd" / "bfdd.pid"  # made first, written then
+    return int(wait_for(lambda: path.exists() and path.read_text(), SOON, f"a pid in {path}"))
 
 
 def held_by(node: Node, neighbor: Address, what: str = "") -> dict[str, object]:
@@ -142,7 +144,8 @@ def test_echo_mode(
     router: BfdRouter, node1: Host, tor: Host, manifests: Manifests, start: Start
 ) -> None:
     """Echo packets go out, and the router's forwarding plane returns them."""
-    manifests.put(bfd_profile("fast", echoMode=True, echoInterval=60))
+    # Six seconds without an echo: a busy machine is no failure of the path.
+    manifests.put(bfd_profile("fast", echoMode=True, echoInterval=60, detectMultiplier=100))
     router.watch(node1.ipv4)
     node = start(node1)
     wait_both_up(router, node1)
@@ -174,7 +177,7 @@ def test_a_multihop_peer_has_a_multihop_session(
     node1.ip("route", "add", theirs, "via", str(gateway[0]), "src", ours)
     tor.ip("route", "add", ours, "via", str(gateway[1]), "src", theirs)
     near, far = node1.addresses[-1].ip, tor.addresses[-1].ip
-    profile = bfd_profile("fast", receiveInterval=100, minimumTtl=250)
+    profile = bfd_profile("fast", receiveInterval=100, detectMultiplier=20, minimumTtl=250)
     manifests.put(profile, watched(far, ebgpMultiHop=True, sourceAddress=ours))
     neighbor = NeighborConfig(
         address=near, asn=NODE_ASN, hold_seconds=HOLD_SECONDS, ebgp_multihop=8
@@ -198,6 +201,7 @@ def test_a_silent_cut_ends_bgp_until_the_path_is_back(
     wait_both_up(router, node1)
     router.wait_fib({WEB: [str(node1.ipv4)]})
 
+    node.wait_log(BFD_UP)
     mark = node.mark()
     node1.cut()
     router.wait_fib({})
@@ -215,18 +219,21 @@ def test_bgp_is_held_down_while_only_bfd_fails(
     router: BfdRouter, node1: Host, tor: Host, start: Start
 ) -> None:
     """The router's bfdd is dead and its BGP would go on; it may again once BFD is back."""
-    router.bfd(f"peer {node1.ipv4}")  # not by bgpd, which then would end the session itself
+    router.watch_apart(node1.ipv4)  # not by bgpd, which then would end the session itself
     node = start(node1)
     wait_both_up(router, node1)
 
+    node.wait_log(BFD_UP)
+    mark = node.mark()
     router.kill_bfdd()
     router.wait_down(node1.ipv4)
-    wait_for(lambda: f"neighbor {tor.ipv4}" not in node.conf, SOON, "left out of exabgp.conf")
+    node.wait_log("ExaBGP holds 0 neighbors", since=mark)  # it connects again until then
+    assert f"neighbor {tor.ipv4}" not in node.conf
     router.wait_down(node1.ipv4)
-    ups = router.establishments(node1.ipv4)  # ExaBGP connects again until it has read its new file
+    ups = router.establishments(node1.ipv4)
 
     router.start_bfdd()
-    router.bfd(f"peer {node1.ipv4}")
+    router.watch_apart(node1.ipv4)
     wait_both_up(router, node1)
     assert router.establishments(node1.ipv4) == ups + 1
 
@@ -235,10 +242,11 @@ def test_a_router_that_ends_bfd_in_order_keeps_its_session(
     router: BfdRouter, node1: Host, start: Start
 ) -> None:
     """AdminDown is no failure of the path (RFC 5882 section 3.2)."""
-    router.bfd(f"peer {node1.ipv4}")
+    router.watch_apart(node1.ipv4)
     node = start(node1)
     wait_both_up(router, node1)
 
+    node.wait_log(BFD_UP)
     mark = node.mark()
     router.bfd(f"peer {node1.ipv4}", "shutdown")
     node.wait_log("its BGP session stays", since=mark)
@@ -255,6 +263,7 @@ def test_a_router_without_bfd_has_its_session(router: BfdRouter, node1: Host, st
     router.wait_established(node1.ipv4)
     router.watch(node1.ipv4)
     wait_both_up(router, node1)
+    node.wait_log(BFD_UP)  # what was never up cannot fail
     node1.cut()
     node.wait_log("held down: BFD is down")
 
@@ -263,15 +272,16 @@ def test_the_end_of_bfdd_is_no_failure_of_the_router(
     router: BfdRouter, node1: Host, start: Start
 ) -> None:
     """No session is touched; bfdd is started again and has its sessions again."""
-    router.bfd(f"peer {node1.ipv4}")  # not by bgpd, for which our bfdd's end is ours
+    router.watch_apart(node1.ipv4)  # not by bgpd, for which our bfdd's end is ours
     node = start(node1)
     wait_both_up(router, node1)
 
+    node.wait_log(BFD_UP)
     mark, pid = node.mark(), bfdd_pid(node)
     os.kill(pid, signal.SIGKILL)
     node.wait_log("nothing is known of BFD sessions", since=mark)
     node.wait_log("bfdd answers: it holds 1 BFD sessions", since=mark)
-    node.wait_log("BFD session of BGP peer tor-4 (10.0.0.1): up", since=mark)
+    node.wait_log(BFD_UP, since=mark)
     assert bfdd_pid(node) != pid
     router.wait_bfd(node1.ipv4)
     assert router.established(node1.ipv4)
@@ -283,7 +293,7 @@ def test_bfd_outlives_speaker_and_exabgp(
     router: BfdRouter, node1: Host, tor: Host, manifests: Manifests, start: Start
 ) -> None:
     """The router's BFD session does not notice either of them; the new ones find it again."""
-    router.bfd(f"peer {node1.ipv4}")
+    router.watch_apart(node1.ipv4)
     node = start(node1)
     wait_both_up(router, node1)
     pid, before = bfdd_pid(node), downs(node, tor.ipv4)
@@ -291,7 +301,7 @@ def test_bfd_outlives_speaker_and_exabgp(
     for kill in (node.kill_speaker, node.kill_exabgp):
         mark = node.mark()
         kill()
-        node.wait_log("BFD session of BGP peer tor-4 (10.0.0.1): up", since=mark)
+        node.wait_log(BFD_UP, since=mark)
     wait_both_up(router, node1)
     assert bfdd_pid(node) == pid
     assert downs(node, tor.ipv4) == before

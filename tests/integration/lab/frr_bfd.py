@@ -13,6 +13,7 @@ from tests.integration.lab.waiting import wait_for
 
 BFDD = "/usr/lib/frr/bfdd"
 PATIENT = "patient"  # the profile by which a machine that stood still is no failure of the path
+PATIENCE = "detect-multiplier 20"  # six seconds, at 300 ms
 BFD_SECONDS = 60.0  # a session comes up within a few
 
 
@@ -55,9 +56,13 @@ class BfdRouter(FrrRouter):
     def watch(self, neighbor: Address, profile: str = PATIENT) -> None:
         """Have bgpd watch a neighbor with BFD, by a profile of bfdd."""
         if profile == PATIENT:
-            self.bfd(f"profile {PATIENT}", "detect-multiplier 10")
+            self.bfd(f"profile {PATIENT}", PATIENCE)
         line = f"neighbor {neighbor} bfd profile {profile}"
         self.vty("configure terminal", f"router bgp {self.config.asn}", line)
+
+    def watch_apart(self, neighbor: Address) -> None:
+        """Have bfdd watch a neighbor of which bgpd is told nothing."""
+        self.bfd(f"peer {neighbor}", PATIENCE)
 
     def bfd_peer(self, neighbor: Address) -> dict[str, Any]:
         """Return what bfdd shows of a neighbor; empty if it knows none."""
