@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.integration.lab.network import Host
 from tests.integration.lab.router import NeighborConfig, Router, RouterConfig
+from tests.integration.lab.waiting import wait_for
 from tests.integration.manifests import Object, node, peer
 from tests.integration.nodes import Node
 
@@ -48,6 +49,15 @@ def ebgp(name: str, host: Host, **spec: object) -> Object:
 def nodes(*hosts: Host) -> list[Object]:
     """Return the Nodes of hosts."""
     return [node(host.name, host.ipv4, host.ipv6) for host in hosts]
+
+
+def wait_losses(router: Router, since: int, *prefixes: str) -> None:
+    """Wait until a router has noted that it lost these since a mark, in this order, and no others.
+
+    It may show its table before it has written down how that came to be.
+    """
+    wait_for(lambda: len(losses(router, since)) >= len(prefixes), 60, f"the loss of {prefixes}")
+    assert losses(router, since) == list(prefixes)
 
 
 def losses(router: Router, since: int) -> list[str]:
