@@ -9,6 +9,7 @@ same objects, and no session may have been reset but those that the edit is abou
 
 import argparse
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -51,6 +52,8 @@ POOLS = {"public": "192.0.2", "inner": "198.51.100"}
 SERVICES = 8
 SETTLE_SECONDS = 90.0
 BURST = 0.2  # of all edits are several at once
+
+HELD = re.compile(r"(\d{4}-\S+) +INFO +ExaBGP holds")
 
 Edit = tuple[str, frozenset[str]]
 """What was edited, and the peers whose sessions may be reset by it."""
@@ -253,11 +256,9 @@ class Theatre:
 
     def _is_in_force(self) -> bool:
         """Tell whether ExaBGP was seen to hold what is in exabgp.conf, since that was written."""
-        held = [line for line in self.node.log().splitlines() if "ExaBGP holds" in line]
-        if not held:
-            return False
-        at = datetime.fromisoformat(held[-1].partition(" ")[0]).timestamp()
-        return at > (self.node.state / "exabgp.conf").stat().st_mtime
+        held = HELD.findall(self.node.log())
+        written = (self.node.state / "exabgp.conf").stat().st_mtime
+        return bool(held) and datetime.fromisoformat(held[-1]).timestamp() > written
 
     def _established(self) -> set[str]:
         return {name for name, (_, ours) in PEERS.items() if self.router.established(ours)}
