@@ -11,7 +11,7 @@ What a file in the making must not do is make anything go:
 - a file that is gone is believed gone after `GONE_SECONDS`, because git and some editors take the
   old file away before they write the new one;
 - a file that cannot be read or parsed, or that is suddenly empty, keeps what it gave before;
-- a folder that is gone or cannot be read keeps all that it gave.
+- a folder that is gone or cannot be read keeps all that it gave, and so does a single file.
 """
 
 import os
@@ -292,9 +292,9 @@ class ManifestFolder:
         )
 
     def _miss(self, path: str) -> None:
-        """Believe that a file is gone when it has been for long enough."""
+        """Believe that a file is gone when it has been for long enough; but not the only one."""
         self._unsettled.pop(path, None)
-        if path not in self._seen:
+        if path not in self._seen or path == self._root:
             return
         if self._missing.setdefault(path, self._now() + GONE_SECONDS) <= self._now():
             del self._seen[path], self._missing[path]

@@ -426,8 +426,11 @@ def test_a_mounted_configmap_is_replaced_as_a_whole(folder: Path, follow: Follow
     assert [told(event) for event in ear.take(2)] == [("one", "red"), ("two", "red")]
 
 
-def test_a_single_file_can_be_followed(folder: Path, follow: Follow) -> None:
-    """Whatever its name; what lies beside it does not count."""
+def test_a_single_file_can_be_followed(
+    folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its name; what lies beside it does not count, and nothing goes when it goes."""
+    monkeypatch.setattr(manifests, "GONE_SECONDS", 0.0)
     path = folder / "all.txt"
     path.write_text(namespace("one"))
     ear = follow(path)
@@ -443,6 +446,8 @@ def test_a_single_file_can_be_followed(folder: Path, follow: Follow) -> None:
     )
     path.write_text(namespace("one", "green"))
     assert ear.next() == Back(str(path))
+    path.write_text(namespace("one", "blue"))
+    assert told(ear.next()) == ("one", "blue")
 
 
 def test_without_the_kernels_word_it_looks_by_itself(
