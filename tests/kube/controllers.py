@@ -70,9 +70,9 @@ class OurProcess:
         records = [json.loads(line) for line in whole.split(b"\n") if line[:1] == b"{"]
         return [str(record["record"]["message"]) for record in records]
 
-    def said(self, words: str) -> bool:
-        """Tell whether a line holds these words."""
-        return any(words in line for line in self.lines())
+    def said(self, words: str, *, since: int = 0) -> bool:
+        """Tell whether a line holds these words, of those after so many."""
+        return any(words in line for line in self.lines()[since:])
 
 
 class ControllerProcess(OurProcess):

@@ -122,8 +122,9 @@ def test_two_thousand_services_get_distinct_addresses(
     wait(lambda: len(events(kube, namespace)) == 2000, "2,000 Events")
     assert judge.events == 4000
     replica.stop()
+    lived = len(replica.lines())
     replica.start()
-    wait(lambda: replica.said("decided: 2000 of 2000"), "the restart")
+    wait(lambda: replica.said("decided: 2000 of 2000", since=lived), "the restart")
     assert judge.caught_up(kube)
     assert judge.events == 4000
     assert not replica.said("forbidden")

@@ -327,7 +327,11 @@ def test_a_right_that_lacks_is_named_and_costs_no_route(
         what="the refusal",
         within_seconds=PATIENCE_SECONDS,
     )
-    assert agent.said("Service") or agent.said("1 routes")
+    wait_until(
+        lambda: agent.said(f"tor ({LOOPBACK}): up") and agent.said("1 sessions, 1 routes, "),
+        what="the session and its route",
+        within_seconds=PATIENCE_SECONDS,
+    )
 
 
 def test_a_fault_is_in_the_verdict(
