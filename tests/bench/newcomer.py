@@ -13,7 +13,6 @@ import json
 import math
 import selectors
 import socket
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -27,9 +26,9 @@ from exabgp_metallb.values.addresses import Address, family_of
 from exabgp_metallb.values.l2 import Claim, mac_text
 from tests.bench.asking import INTERFACE, question
 from tests.bench.ticking import TICK_SECONDS
+from tests.bench.witness import Witness
 from tests.integration.lab.network import Host
 from tests.integration.lab.responder import mac_of
-from tests.integration.nodes import clean_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +39,16 @@ class Told:
     mac: str
 
 
-class Newcomer:
+class Newcomer(Witness):
     """`tests.bench.newcomer` on a host."""
 
     def __init__(self, host: Host, target: Address) -> None:
         own = host.ipv4 if target.version == 4 else host.ipv6
-        self._child = host.popen(
-            # Before others, as in `ticks`.
-            [
-                *("nice", "-n", "-15", sys.executable, "-m", "tests.bench.newcomer"),
-                *(str(own), mac_of(host), str(target)),
-            ],
-            env=clean_environment({}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._child.stdout is not None
-        assert self._child.stdout.readline() == b"begun\n"
+        super().__init__(host, "tests.bench.newcomer", str(own), mac_of(host), str(target))
 
     def end(self) -> list[Told]:
         """Return every answer, in order."""
-        said, _ = self._child.communicate()
-        return [Told(at, mac) for at, mac in json.loads(said)]
+        return [Told(at, mac) for at, mac in self.told()]
 
 
 def taken_over_seconds(told: list[Told], owner: str, since: float) -> float:

@@ -1,15 +1,12 @@
 """What a client sees of an address: a new TCP connection each ten milliseconds."""
 
-import json
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
 from exabgp_metallb.values.addresses import Address
+from tests.bench.witness import Witness
 from tests.integration.lab.network import Host
-from tests.integration.nodes import clean_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +17,15 @@ class Tick:
     why: str
 
 
-class Ticks:
+class Ticks(Witness):
     """`tests.bench.ticking` on a host."""
 
     def __init__(self, host: Host, address: Address, port: int) -> None:
-        where = (str(address), str(port))
-        self._child = host.popen(
-            # Before others: a client that waits for a processor sees gaps that are none.
-            [*("nice", "-n", "-15"), sys.executable, "-m", "tests.bench.ticking", *where],
-            env=clean_environment({}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._child.stdout is not None
-        assert self._child.stdout.readline() == b"begun\n"
+        super().__init__(host, "tests.bench.ticking", str(address), str(port))
 
     def end(self) -> list[Tick]:
         """Return every tick, the last ones of which had the time to succeed."""
-        said, _ = self._child.communicate()
-        return [Tick(at, why) for at, why in json.loads(said)]
+        return [Tick(at, why) for at, why in self.told()]
 
 
 def gap_seconds(ticks: list[Tick]) -> float:

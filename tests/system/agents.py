@@ -8,10 +8,11 @@ lab's folder.
 
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from signal import SIGTERM
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, tail
@@ -43,28 +44,46 @@ class Agent(Protocol):
         """Wait until it is ready."""
 
 
-class Agents(Protocol):
-    """Our programs on one node."""
+A_co = TypeVar("A_co", bound=Agent, covariant=True)
 
-    def __iter__(self) -> Iterator[Agent]:
+
+class Agents(ABC, Generic[A_co]):
+    """Our programs on one node.
+
+    Args:
+        agents: by name, in the order of their start.
+    """
+
+    def __init__(self, agents: Mapping[str, A_co]) -> None:
+        self.agents = agents
+
+    def __iter__(self) -> Iterator[A_co]:
         """Yield all."""
+        yield from self.agents.values()
 
     @property
-    def speaker(self) -> Agent:
+    def speaker(self) -> A_co:
         """ExaBGP and the speaker."""
+        return self.agents["speaker"]
 
     @property
-    def responder(self) -> Agent:
+    def responder(self) -> A_co:
         """The responder."""
+        return self.agents["responder"]
 
     def start(self) -> None:
         """Start all; they are not ready yet."""
+        for each in self:
+            each.start()
 
+    @abstractmethod
     def stop(self) -> None:
         """End all."""
 
     def wait_ready(self) -> None:
         """Wait until all are ready."""
+        for each in self:
+            each.wait_ready()
 
 
 class ContainerAgent:
@@ -172,38 +191,14 @@ class ContainerAgent:
         }
 
 
-class Pod:
+class Pod(Agents[ContainerAgent]):
     """The containers of a node's pod; one without any is the pod of a node that has none."""
 
     def __init__(self, *containers: ContainerAgent) -> None:
-        self._containers = {each.container.name: each for each in containers}
-
-    def __iter__(self) -> Iterator[ContainerAgent]:
-        """Yield all."""
-        yield from self._containers.values()
-
-    @property
-    def speaker(self) -> ContainerAgent:
-        """ExaBGP and the speaker."""
-        return self._containers["speaker"]
-
-    @property
-    def responder(self) -> ContainerAgent:
-        """The responder."""
-        return self._containers["responder"]
-
-    def start(self) -> None:
-        """Start all."""
-        for each in self:
-            each.start()
+        super().__init__({each.container.name: each for each in containers})
 
     def stop(self) -> None:
         """End all; a kubelet ends the containers of a pod at the same time."""
         self.responder.daemon.send(SIGTERM)
         for each in self:
             each.stop()
-
-    def wait_ready(self) -> None:
-        """Wait for all."""
-        for each in self:
-            each.wait_ready()

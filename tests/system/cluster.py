@@ -106,7 +106,7 @@ class Node:
         host.forward()
         by_default(host, "10.0.0.1", "2001:db8:10::1")
         self.proxy = self._kube_proxy(cluster)
-        self.agents: Agents = Pod()
+        self.agents: Agents[Agent] = Pod()
 
     @property
     def speaker(self) -> Agent:

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -23,6 +23,7 @@ from exabgp_metallb.programs.units import Units
 from tests.integration.lab.daemon import Daemon
 from tests.integration.lab.network import Host, command, tail
 from tests.integration.lab.waiting import wait_for
+from tests.system.agents import Agents
 from tests.system.unit_file import UnitFile, settings
 
 READY_SECONDS = 120.0
@@ -211,7 +212,7 @@ class UnitAgent:
             self._socket = None
 
 
-class Machine:
+class Machine(Agents[UnitAgent]):
     """A host with our units, and those that are enabled on it.
 
     Args:
@@ -240,41 +241,19 @@ class Machine:
         after = {file.name: file.words("After") for file in files}
         order = [name for name in TopologicalSorter(after).static_order() if name in after]
         files.sort(key=lambda file: order.index(file.name))
-        self.agents = {
-            file.name.removeprefix("exabgp-metallb-").removesuffix(".service"): UnitAgent(
-                self, file
-            )
-            for file in files
-        }
-
-    def __iter__(self) -> Iterator[UnitAgent]:
-        """Yield all, in the order of their start."""
-        yield from self.agents.values()
-
-    @property
-    def speaker(self) -> UnitAgent:
-        """ExaBGP and the speaker."""
-        return self.agents["speaker"]
-
-    @property
-    def responder(self) -> UnitAgent:
-        """The responder."""
-        return self.agents["responder"]
-
-    def start(self) -> None:
-        """Start all, as `systemctl start exabgp-metallb.target`, but wait for none."""
-        for agent in self:
-            agent.start()
+        super().__init__(
+            {
+                file.name.removeprefix("exabgp-metallb-").removesuffix(".service"): UnitAgent(
+                    self, file
+                )
+                for file in files
+            }
+        )
 
     def stop(self) -> None:
         """End all, as `systemctl stop exabgp-metallb.target`: what was started last ends first."""
-        for agent in reversed(self.agents.values()):
+        for agent in reversed([*self]):
             agent.stop()
-
-    def wait_ready(self) -> None:
-        """Wait until all are ready."""
-        for agent in self:
-            agent.wait_ready()
 
     def path(self, name: str) -> Path:
         """Return a file of the machine, as seen from here."""
